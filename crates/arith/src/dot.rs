@@ -1,0 +1,91 @@
+//! The definition of every summation, on scalars, for every format: what the vector texts are tested against, and how the emulated
+//! formats are computed.
+
+use crate::arithmetic::{Arithmetic, Emulated};
+use crate::rounding::Rules;
+use crate::summation::{Summation, wide_format};
+
+/// `Σ a_i · b_i` in the format and under the rules of `arith`, which also orders and rounds it; see [`Summation`].
+///
+/// [`Summation::Wide`] accumulates with IEEE's default rules in the wide format and enters the format by one rounding under its own.
+pub fn dot(arith: &Emulated, summation: Summation, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    match summation {
+        Summation::Recursive => terms.fold(0.0, |sum, (a, b)| arith.add(sum, arith.mul(a, b))),
+        Summation::Fused => terms.fold(0.0, |sum, (a, b)| arith.mul_add(a, b, sum)),
+        Summation::Pairwise => pairwise(arith, terms),
+        Summation::Compensated => compensated(arith, terms),
+        Summation::Wide => wide(arith, terms),
+    }
+}
+
+fn pairwise(arith: &Emulated, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    // A stack of (number of products, their sum), sizes falling: equal neighbours are joined at once.
+    let mut stack: Vec<(usize, f64)> = Vec::new();
+    for (a, b) in terms {
+        let mut block = (1, arith.mul(a, b));
+        while let Some(&(size, sum)) = stack.last()
+            && size == block.0
+        {
+            stack.pop();
+            block = (2 * size, arith.add(sum, block.1));
+        }
+        stack.push(block);
+    }
+    stack.into_iter().rev().map(|(_, sum)| sum).reduce(|sum, larger| arith.add(larger, sum)).unwrap_or(0.0)
+}
+
+fn compensated(arith: &Emulated, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut sum, mut correction) = (0.0, 0.0);
+    for (a, b) in terms {
+        let product = arith.mul(a, b);
+        let product_error = arith.mul_add(a, b, -product);
+        let next = arith.add(sum, product);
+        let from_product = arith.sub(next, sum);
+        let from_sum = arith.sub(next, from_product);
+        let sum_error = arith.add(arith.sub(sum, from_sum), arith.sub(product, from_product));
+        sum = next;
+        correction = arith.add(correction, arith.add(sum_error, product_error));
+    }
+    if sum.is_finite() { arith.add(sum, correction) } else { sum }
+}
+
+fn wide(arith: &Emulated, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let sum = match wide_format(arith.format()) {
+        Some(format) => {
+            let accumulator = Emulated::new(format, Rules::default(), 0);
+            terms.fold(0.0, |sum, (a, b)| accumulator.mul_add(a, b, sum))
+        }
+        None => double_double(terms),
+    };
+    arith.round(sum)
+}
+
+/// The sum in double-double (AccurateDWPlusDW; Joldes, Muller and Popescu 2017, algorithm 6), rounded to f64.
+fn double_double(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut high, mut low) = (0.0, 0.0);
+    for (a, b) in terms {
+        let product = a * b;
+        let product_error = f64::mul_add(a, b, -product);
+        let (sum, sum_error) = two_sum(high, product);
+        let (rest, rest_error) = two_sum(low, product_error);
+        if !sum.is_finite() {
+            (high, low) = (sum, sum);
+            continue;
+        }
+        let (first, second) = quick_two_sum(sum, sum_error + rest);
+        (high, low) = quick_two_sum(first, rest_error + second);
+    }
+    high
+}
+
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let from_b = sum - a;
+    (sum, (a - (sum - from_b)) + (b - from_b))
+}
+
+fn quick_two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    (sum, b - (sum - a))
+}
+

@@ -1,0 +1,205 @@
+//! SIMD tokens: one vector trait, an instance for each instruction set, and the choice between them at run time.
+//!
+//! A vector always has [`LANES`] numbers, whatever the registers of the machine hold, so that an algorithm written over [`Simd`] does the
+//! same operations in the same order on every instruction set. Lanes are independent results: no operation here mixes them.
+//!
+//! NaN is one value: its sign and payload are not specified, and hashes take every NaN for the same.
+
+// The one place with `unsafe`: calls of instructions whose presence a token proves.
+pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics; a token that only detection can make proves that the CPU has them")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics; a token that only detection can make proves that the CPU has them")]
+mod avx512;
+
+use half::{bf16, f16};
+use std::fmt;
+
+/// Numbers in a vector.
+pub const LANES: usize = 16;
+
+/// Operations on vectors of [`LANES`] numbers of f32 and f64. A value of the implementing type is the proof that the CPU has the
+/// instructions.
+///
+/// Every operation is IEEE 754's on each lane, rounded to nearest, with gradual underflow.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// Name of the instruction set.
+    const NAME: &'static str;
+    /// [`LANES`] numbers of f32.
+    type F32: Copy;
+    /// [`LANES`] numbers of f64.
+    type F64: Copy;
+
+    /// Runs `work` compiled for the instruction set.
+    fn vectorize<W: WithSimd>(self, work: W) -> W::Output;
+
+    /// All lanes `x`.
+    fn splat_f32(self, x: f32) -> Self::F32;
+    /// Lane i is `x[i]`.
+    fn load_f32(self, x: &[f32; LANES]) -> Self::F32;
+    /// `out[i]` is lane i.
+    fn store_f32(self, x: Self::F32, out: &mut [f32; LANES]);
+    /// `a + b`.
+    fn add_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a - b`.
+    fn sub_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a · b`.
+    fn mul_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a · b + c`, rounded once.
+    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `a · b + c` rounded to odd: toward zero, and where that is inexact the last bit is set. Rounded once more, to a precision of at most
+    /// 22 bits, it gives the correctly rounded result (Boldo and Melquiond 2008, theorem 1).
+    fn mul_add_odd(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `corrected` where `sum` is finite, `sum` elsewhere.
+    fn where_finite_f32(self, sum: Self::F32, corrected: Self::F32) -> Self::F32;
+
+    /// All lanes `x`.
+    fn splat_f64(self, x: f64) -> Self::F64;
+    /// Lane i is `x[i]`.
+    fn load_f64(self, x: &[f64; LANES]) -> Self::F64;
+    /// `out[i]` is lane i.
+    fn store_f64(self, x: Self::F64, out: &mut [f64; LANES]);
+    /// `a + b`.
+    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a - b`.
+    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a · b`.
+    fn mul_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a · b + c`, rounded once.
+    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
+    /// `corrected` where `sum` is finite, `sum` elsewhere.
+    fn where_finite_f64(self, sum: Self::F64, corrected: Self::F64) -> Self::F64;
+
+    /// f32 to f64; exact.
+    fn widen(self, x: Self::F32) -> Self::F64;
+    /// f64 to f32, rounded to nearest.
+    fn narrow(self, x: Self::F64) -> Self::F32;
+
+    /// The nearest f16 number, held as f32.
+    fn round_f16(self, x: Self::F32) -> Self::F32;
+    /// The nearest bf16 number, held as f32.
+    fn round_bf16(self, x: Self::F32) -> Self::F32;
+    /// f16 to f32; exact.
+    fn load_f16(self, x: &[f16; LANES]) -> Self::F32;
+    /// f32 to f16, rounded to nearest.
+    fn store_f16(self, x: Self::F32, out: &mut [f16; LANES]);
+    /// bf16 to f32; exact.
+    fn load_bf16(self, x: &[bf16; LANES]) -> Self::F32;
+    /// f32 to bf16, rounded to nearest.
+    fn store_bf16(self, x: Self::F32, out: &mut [bf16; LANES]);
+}
+
+/// Work that is written once over [`Simd`]. Implement `run` with `#[inline(always)]`, and so every function that it calls with the token:
+/// what is not inlined is compiled without the instruction set.
+pub trait WithSimd {
+    /// What the work returns.
+    type Output;
+
+    /// The work.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// An instruction set that this CPU has. Only detection makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Token);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Portable(portable::Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+}
+
+/// Names of all instruction sets, the plainest first.
+pub const ISA_NAMES: [&str; 3] = ["portable", "avx2", "avx512"];
+
+/// The environment variable that forces one instruction set.
+pub const ISA_VARIABLE: &str = "GRADCHAIN_ISA";
+
+impl Isa {
+    /// The instance without special instructions: present everywhere.
+    pub const PORTABLE: Isa = Isa(Token::Portable(portable::Portable));
+
+    /// All instruction sets that this CPU has, the plainest first.
+    pub fn available() -> Vec<Isa> {
+        let mut found = vec![Isa::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            found.extend(avx2::Avx2::detect().map(|token| Isa(Token::Avx2(token))));
+            found.extend(avx512::Avx512::detect().map(|token| Isa(Token::Avx512(token))));
+        }
+        found
+    }
+
+    /// The instruction set of this name.
+    ///
+    /// # Errors
+    /// If there is none of this name, or the CPU does not have it.
+    pub fn named(name: &str) -> Result<Isa, IsaError> {
+        let available = Isa::available();
+        available.iter().copied().find(|isa| isa.name() == name).ok_or_else(|| IsaError {
+            name: name.to_owned(),
+            available: available.into_iter().map(Isa::name).collect(),
+        })
+    }
+
+    /// The best one that the CPU has, or the one that the variable [`ISA_VARIABLE`] names.
+    ///
+    /// # Errors
+    /// If the variable names one that does not exist or that the CPU does not have.
+    pub fn choose() -> Result<Isa, IsaError> {
+        match std::env::var_os(ISA_VARIABLE) {
+            Some(name) => Isa::named(&name.to_string_lossy()),
+            None => Ok(Isa::available().pop().unwrap_or(Isa::PORTABLE)),
+        }
+    }
+
+    /// The name, one of [`ISA_NAMES`].
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Token::Portable(_) => portable::Portable::NAME,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => avx2::Avx2::NAME,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => avx512::Avx512::NAME,
+        }
+    }
+
+    /// Runs `work` with this instruction set. Call it outside loops.
+    pub fn run<W: WithSimd>(self, work: W) -> W::Output {
+        match self.0 {
+            Token::Portable(token) => token.vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(token) => token.vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(token) => token.vectorize(work),
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The name of an instruction set that cannot be used here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IsaError {
+    name: String,
+    available: Vec<&'static str>,
+}
+
+impl fmt::Display for IsaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IsaError { name, available } = self;
+        let reason = if ISA_NAMES.contains(&name.as_str()) { "this CPU lacks it" } else { "it is unknown" };
+        write!(f, "instruction set `{name}` ({ISA_VARIABLE}): {reason}; available here: {}", available.join(", "))
+    }
+}
+
+impl std::error::Error for IsaError {}

@@ -1,0 +1,117 @@
+//! How products are added, and the published bound on the error of each way.
+//!
+//! A summation fixes the order of the additions and where roundings happen; it is part of what is computed. Terms are taken in
+//! ascending index order.
+
+use crate::format::Format;
+use std::fmt;
+use std::str::FromStr;
+
+/// A way to compute `Σ a_i · b_i` in a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Summation {
+    /// One after the other, each product and each sum rounded: `s = fl(s + fl(a_i · b_i))`, from `s = +0`.
+    Recursive,
+    /// One after the other, one rounding a term: `s = fl(s + a_i · b_i)`, from `s = +0`.
+    Fused,
+    /// Rounded products added in a balanced binary tree: equal blocks are joined as in a binary counter, and what remains is joined from
+    /// the smallest block up. Depth at most `ceil(log2 n)`.
+    Pairwise,
+    /// Dot2 of Ogita, Rump and Oishi (2005, algorithm 5.3): recursive, with the rounding error of each product and sum recovered
+    /// (TwoProduct by FMA, TwoSum by Knuth), added up and given back at the end.
+    Compensated,
+    /// Fused in the next wider format and rounded once at the end: f32 for the 16-bit formats, f64 for f32. f64 has no wider
+    /// format of the machine's: it accumulates in double-double.
+    Wide,
+}
+
+impl Summation {
+    /// All summations, in the order in which they are listed to users.
+    pub const ALL: [Summation; 5] =
+        [Summation::Recursive, Summation::Fused, Summation::Pairwise, Summation::Compensated, Summation::Wide];
+
+    /// The name used in studies, rows and bench ids.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Summation::Recursive => "recursive",
+            Summation::Fused => "fused",
+            Summation::Pairwise => "pairwise",
+            Summation::Compensated => "compensated",
+            Summation::Wide => "wide",
+        }
+    }
+
+    /// The factor γ of the forward bound `|computed - Σ a_i b_i| <= γ Σ |a_i b_i|` for `n` terms and unit roundoff `u`, absent
+    /// overflow and underflow. Infinite where the theory gives no bound (`n u >= 1`).
+    ///
+    /// - recursive, fused: `γ_n = n u / (1 - n u)` (Higham 2002, eqs. 3.3 and 3.4);
+    /// - pairwise: `γ_(ceil(log2 n) + 1)` (Higham 2002, eq. 4.6, one more for the product);
+    /// - compensated: `u + γ_n²` (Ogita, Rump and Oishi 2005, prop. 5.5);
+    /// - wide: `u + (1 + u) γ_n(u_wide)` (Blanchard, Higham, Lopez, Mary and Pranesh 2020, thm. 3.1, one block).
+    ///
+    /// Roundings that are not to nearest err by up to `2u` instead of `u`: pass twice the unit roundoff through `unit`.
+    pub fn bound(self, n: usize, unit: f64, wide_unit: f64) -> f64 {
+        if n == 0 {
+            return 0.0;
+        }
+        let levels = n.next_power_of_two().trailing_zeros() as usize + 1;
+        match self {
+            Summation::Recursive | Summation::Fused => gamma(n, unit),
+            Summation::Pairwise => gamma(levels, unit),
+            Summation::Compensated => unit + gamma(n, unit).powi(2),
+            Summation::Wide => unit + (1.0 + unit) * gamma(n, wide_unit),
+        }
+    }
+
+    /// What underflow can add to the error of `n` terms, absolutely: the product of each term, and each error term that
+    /// [`Summation::Compensated`] recovers, can miss half a least subnormal number when rounding to nearest, and the final result
+    /// half of one more (Higham 2002, eq. 2.8). Sums of numbers of a format do not underflow.
+    pub fn underflow(self, n: usize, format: Format) -> f64 {
+        let half = 0.5 * format.min_subnormal();
+        let n = n as f64;
+        match self {
+            Summation::Recursive | Summation::Fused | Summation::Pairwise => 2.0 * n * half,
+            Summation::Compensated => 4.0 * n * half,
+            Summation::Wide => 2.0 * half,
+        }
+    }
+}
+
+/// `γ_n = n u / (1 - n u)`, infinite where `n u >= 1` (Higham 2002, lemma 3.1).
+pub fn gamma(n: usize, unit: f64) -> f64 {
+    let nu = n as f64 * unit;
+    if nu < 1.0 { nu / (1.0 - nu) } else { f64::INFINITY }
+}
+
+/// The format in which [`Summation::Wide`] accumulates: the first of f32 and f64 that holds every product of two numbers of `format` exactly
+/// where it neither overflows nor underflows; none for f64 and its like, which accumulate in double-double.
+pub fn wide_format(format: Format) -> Option<Format> {
+    [Format::F32, Format::F64].into_iter().find(|wide| {
+        2 * format.precision() <= wide.precision()
+            && format.emin() >= wide.emin()
+            && format.emax() <= wide.emax()
+    })
+}
+
+/// The unit roundoff of the accumulator of [`Summation::Wide`]; 2^-104 for double-double (Joldes, Muller and Popescu 2017, theorem 3.1
+/// gives 3u² for a sum, u = 2^-53).
+pub fn wide_unit(format: Format) -> f64 {
+    wide_format(format).map_or(f64::powi(2.0, -104), Format::unit_roundoff)
+}
+
+impl fmt::Display for Summation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Summation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Summation, String> {
+        Summation::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
+            let known = Summation::ALL.map(Summation::name).join(", ");
+            format!("unknown summation `{text}`; known: {known}")
+        })
+    }
+}
