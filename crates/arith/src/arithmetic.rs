@@ -224,4 +224,3 @@ impl Arithmetic for Emulated {
         Emulated { stream, drawn: Cell::new(0), ..self.clone() }
     }
 }
-

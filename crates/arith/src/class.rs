@@ -104,8 +104,16 @@ mod tests {
             }
         };
         for bits in 0..=u16::MAX {
-            assert_eq!(Class::of(f16::from_bits(bits).value(), Format::F16), by_fields(bits, 10), "f16 {bits:#06x}");
-            assert_eq!(Class::of(bf16::from_bits(bits).value(), Format::BF16), by_fields(bits, 7), "bf16 {bits:#06x}");
+            assert_eq!(
+                Class::of(f16::from_bits(bits).value(), Format::F16),
+                by_fields(bits, 10),
+                "f16 {bits:#06x}"
+            );
+            assert_eq!(
+                Class::of(bf16::from_bits(bits).value(), Format::BF16),
+                by_fields(bits, 7),
+                "bf16 {bits:#06x}"
+            );
         }
         let counts = Counts::of((0..=u16::MAX).map(|bits| f16::from_bits(bits).value()), Format::F16);
         assert_eq!(counts, Counts { zero: 2, subnormal: 2046, normal: 61440, infinite: 2, nan: 2046 });

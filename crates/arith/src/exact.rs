@@ -77,7 +77,11 @@ impl Exact {
             (low.mantissa << (low.exponent - exponent), false)
         } else {
             let lost = (exponent - low.exponent) as u32;
-            if lost >= 128 { (0, true) } else { (low.mantissa >> lost, low.mantissa & ((1 << lost) - 1) != 0) }
+            if lost >= 128 {
+                (0, true)
+            } else {
+                (low.mantissa >> lost, low.mantissa & ((1 << lost) - 1) != 0)
+            }
         };
         if high.negative == low.negative {
             return Exact { negative: high.negative, mantissa: high_bits + low_bits, exponent, sticky };
@@ -89,7 +93,12 @@ impl Exact {
         if low_bits > high_bits {
             return Exact { negative: low.negative, mantissa: low_bits - high_bits, exponent, sticky };
         }
-        Exact { negative: high.negative, mantissa: high_bits - low_bits - u128::from(sticky), exponent, sticky }
+        Exact {
+            negative: high.negative,
+            mantissa: high_bits - low_bits - u128::from(sticky),
+            exponent,
+            sticky,
+        }
     }
 
     /// Exponent of the leading bit.

@@ -244,7 +244,11 @@ mod tests {
         ];
         for (name, max, min_normal, min_subnormal) in expected {
             let format: Format = name.parse().unwrap();
-            assert_eq!((format.max(), format.min_normal(), format.min_subnormal()), (max, min_normal, min_subnormal), "{name}");
+            assert_eq!(
+                (format.max(), format.min_normal(), format.min_subnormal()),
+                (max, min_normal, min_subnormal),
+                "{name}"
+            );
             assert_eq!(format.to_string(), name);
         }
     }
@@ -254,7 +258,16 @@ mod tests {
         let format: Format = "custom:5,-14,15".parse().unwrap();
         assert_eq!(format.unit_roundoff(), 1.0 / 32.0);
         assert_eq!(format.to_string(), "custom:5,-14,15");
-        for bad in ["f15", "custom:1,-14,15", "custom:54,-14,15", "custom:5,3,2", "custom:5,-14", "custom:5,-1074,3", "custom:5,-4,1024", "custom:x,1,2"] {
+        for bad in [
+            "f15",
+            "custom:1,-14,15",
+            "custom:54,-14,15",
+            "custom:5,3,2",
+            "custom:5,-14",
+            "custom:5,-1074,3",
+            "custom:5,-4,1024",
+            "custom:x,1,2",
+        ] {
             assert!(bad.parse::<Format>().is_err(), "{bad}");
         }
         assert!("f15".parse::<Format>().unwrap_err().to_string().contains("bf16"));
@@ -262,7 +275,9 @@ mod tests {
 
     #[test]
     fn membership() {
-        assert!(Format::F16.contains(65504.0) && !Format::F16.contains(65505.0) && !Format::F16.contains(65536.0));
+        assert!(
+            Format::F16.contains(65504.0) && !Format::F16.contains(65505.0) && !Format::F16.contains(65536.0)
+        );
         assert!(Format::F16.contains(-5.9604644775390625e-8) && !Format::F16.contains(2.98e-8));
         assert!(Format::E4M3.contains(448.0) && !Format::E4M3.contains(480.0) && Format::E4M3.contains(0.0));
     }

@@ -33,7 +33,10 @@ mod tests {
     fn known_answers() {
         let words = |[a, b]: [u64; 2]| [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32];
         assert_eq!(words(philox(0, 0, 0)), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
-        assert_eq!(words(philox(u64::MAX, u64::MAX, u64::MAX)), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
+        assert_eq!(
+            words(philox(u64::MAX, u64::MAX, u64::MAX)),
+            [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]
+        );
         assert_eq!(
             words(philox(0x299f_31d0_a409_3822, 0x0370_7344_1319_8a2e, 0x85a3_08d3_243f_6a88)),
             [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]

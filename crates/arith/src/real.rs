@@ -43,7 +43,8 @@ pub trait Real: Copy + Default + PartialEq + PartialOrd + Debug + Send + Sync + 
     /// `a · b`, rounded.
     fn mul<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// `a · b + c`, rounded once.
-    fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>)
+    -> Self::Vector<S>;
     /// `corrected` where `sum` is finite, `sum` elsewhere.
     fn where_finite<S: Simd>(simd: S, sum: Self::Vector<S>, corrected: Self::Vector<S>) -> Self::Vector<S>;
     /// To the wide format; exact.

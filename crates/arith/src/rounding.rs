@@ -52,7 +52,8 @@ impl Rounding {
 
 impl Subnormals {
     /// Both treatments by name.
-    pub const NAMED: [(&'static str, Subnormals); 2] = [("keep", Subnormals::Keep), ("flush", Subnormals::Flush)];
+    pub const NAMED: [(&'static str, Subnormals); 2] =
+        [("keep", Subnormals::Keep), ("flush", Subnormals::Flush)];
 }
 
 impl Overflow {
@@ -107,7 +108,9 @@ pub fn round(x: Exact, format: Format, rules: Rules, random: u64) -> f64 {
     let quantum = top - precision + 1;
     let cut = Cut::of(x.mantissa, quantum - x.exponent, x.sticky);
     let away = match rules.rounding {
-        Rounding::Nearest => cut.fraction > HALF || (cut.fraction == HALF && (cut.sticky || cut.kept & 1 == 1)),
+        Rounding::Nearest => {
+            cut.fraction > HALF || (cut.fraction == HALF && (cut.sticky || cut.kept & 1 == 1))
+        }
         Rounding::Zero => false,
         Rounding::Up => !x.negative && cut.inexact(),
         Rounding::Down => x.negative && cut.inexact(),
@@ -266,7 +269,10 @@ mod tests {
         assert_eq!(round_f64(1.0, Format::F16, rules, 0), 1.0);
         assert_eq!(round_f64(-x, Format::F16, rules, 0), -up);
         // Below the least subnormal the fraction is that of the quantum.
-        assert_eq!(round_f64(Format::F16.min_subnormal() / 4.0, Format::F16, rules, quarter - 1), Format::F16.min_subnormal());
+        assert_eq!(
+            round_f64(Format::F16.min_subnormal() / 4.0, Format::F16, rules, quarter - 1),
+            Format::F16.min_subnormal()
+        );
         assert_eq!(round_f64(Format::F16.min_subnormal() / 4.0, Format::F16, rules, quarter), 0.0);
     }
 }

@@ -27,8 +27,13 @@ pub enum Summation {
 
 impl Summation {
     /// All summations, in the order in which they are listed to users.
-    pub const ALL: [Summation; 5] =
-        [Summation::Recursive, Summation::Fused, Summation::Pairwise, Summation::Compensated, Summation::Wide];
+    pub const ALL: [Summation; 5] = [
+        Summation::Recursive,
+        Summation::Fused,
+        Summation::Pairwise,
+        Summation::Compensated,
+        Summation::Wide,
+    ];
 
     /// The name used in studies, rows and bench ids.
     pub const fn name(self) -> &'static str {

@@ -160,7 +160,11 @@ impl Simd for Avx2 {
         // SAFETY: the token proves AVX.
         from_fn(|i| unsafe {
             let half = x[i / 2];
-            _mm256_cvtps_pd(if i % 2 == 0 { _mm256_castps256_ps128(half) } else { _mm256_extractf128_ps::<1>(half) })
+            _mm256_cvtps_pd(if i % 2 == 0 {
+                _mm256_castps256_ps128(half)
+            } else {
+                _mm256_extractf128_ps::<1>(half)
+            })
         })
     }
 

@@ -209,7 +209,9 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn store_f16(self, x: __m512, out: &mut [f16; LANES]) {
         // SAFETY: the token proves AVX-512 F; the reference is to 32 writable bytes.
-        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x)) }
+        unsafe {
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x))
+        }
     }
 
     #[inline(always)]

@@ -6,13 +6,19 @@
 //! NaN is one value: its sign and payload are not specified, and hashes take every NaN for the same.
 
 // The one place with `unsafe`: calls of instructions whose presence a token proves.
-pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "intrinsics; a token that only detection can make proves that the CPU has them")]
+#[expect(
+    unsafe_code,
+    reason = "intrinsics; a token that only detection can make proves that the CPU has them"
+)]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "intrinsics; a token that only detection can make proves that the CPU has them")]
+#[expect(
+    unsafe_code,
+    reason = "intrinsics; a token that only detection can make proves that the CPU has them"
+)]
 mod avx512;
+pub(crate) mod portable;
 
 use half::{bf16, f16};
 use std::fmt;
@@ -198,7 +204,11 @@ impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let IsaError { name, available } = self;
         let reason = if ISA_NAMES.contains(&name.as_str()) { "this CPU lacks it" } else { "it is unknown" };
-        write!(f, "instruction set `{name}` ({ISA_VARIABLE}): {reason}; available here: {}", available.join(", "))
+        write!(
+            f,
+            "instruction set `{name}` ({ISA_VARIABLE}): {reason}; available here: {}",
+            available.join(", ")
+        )
     }
 }
 

@@ -1,0 +1,303 @@
+//! Every instruction set of this CPU gives the bits of the portable instance, and the vector text of each summation gives what its scalar
+//! definition in integer arithmetic gives.
+
+use gradchain_arith::{
+    Accumulator, Compensated, Emulated, Format, Fused, ISA_NAMES, Isa, LANES, Pairwise, Real, Recursive,
+    Rules, Simd, Summation, WithSimd, bf16, dot, f16, philox, round_f64,
+};
+use std::array::from_fn;
+
+fn other_isas() -> Vec<Isa> {
+    let available = Isa::available();
+    for name in ISA_NAMES {
+        if !available.iter().any(|isa| isa.name() == name) {
+            println!("skipped: {name} (this CPU lacks it)");
+        }
+    }
+    available
+}
+
+/// Bits with every NaN made one.
+fn bits32(x: f32) -> u32 {
+    if x.is_nan() { 0x7fc0_0000 } else { x.to_bits() }
+}
+
+fn bits64(x: f64) -> u64 {
+    if x.is_nan() { 0x7ff8 << 48 } else { x.to_bits() }
+}
+
+/// All operations of the trait on one set of operands, as bits.
+struct AllOperations {
+    a: [f32; LANES],
+    b: [f32; LANES],
+    c: [f32; LANES],
+}
+
+impl WithSimd for AllOperations {
+    type Output = Vec<u64>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<u64> {
+        let [a, b, c] = [&self.a, &self.b, &self.c].map(|x| simd.load_f32(x));
+        let mut all = Vec::new();
+        let mut lanes = [0.0; LANES];
+        for x in [
+            simd.add_f32(a, b),
+            simd.sub_f32(a, b),
+            simd.mul_f32(a, b),
+            simd.mul_add_f32(a, b, c),
+            simd.mul_add_odd(a, b, c),
+            simd.where_finite_f32(a, b),
+            simd.round_f16(a),
+            simd.round_bf16(a),
+            simd.splat_f32(self.a[0]),
+            simd.narrow(simd.mul_f64(simd.widen(a), simd.widen(b))),
+        ] {
+            simd.store_f32(x, &mut lanes);
+            all.extend(lanes.map(|x| u64::from(bits32(x))));
+        }
+        let [a64, b64, c64] =
+            [a, b, c].map(|x| simd.mul_f64(simd.widen(x), simd.splat_f64(1.0 + f64::EPSILON)));
+        let mut lanes = [0.0; LANES];
+        for x in [
+            simd.add_f64(a64, b64),
+            simd.sub_f64(a64, b64),
+            simd.mul_f64(a64, b64),
+            simd.mul_add_f64(a64, b64, c64),
+            simd.where_finite_f64(a64, b64),
+            simd.load_f64(&from_fn(|i| f64::from(self.a[i]))),
+        ] {
+            simd.store_f64(x, &mut lanes);
+            all.extend(lanes.map(bits64));
+        }
+        let mut halves = [f16::ZERO; LANES];
+        simd.store_f16(a, &mut halves);
+        all.extend(halves.map(|x| if x.is_nan() { 0x7e00 } else { u64::from(x.to_bits()) }));
+        let mut halves = [bf16::ZERO; LANES];
+        simd.store_bf16(a, &mut halves);
+        all.extend(halves.map(|x| if x.is_nan() { 0x7fc0 } else { u64::from(x.to_bits()) }));
+        all
+    }
+}
+
+/// Operands with much interaction: random bits, near neighbours in exponent, ties of the 16-bit formats, and specials.
+fn operand(stream: u64, k: u64) -> f32 {
+    let [bits, choice] = philox(5, stream, k);
+    match choice % 8 {
+        0 => f32::from_bits(bits as u32),
+        1 => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, 1e-45, f32::MIN_POSITIVE]
+            [bits as usize % 8],
+        2 => f32::from_bits((bits as u32) & 0xffff_8000),
+        3 => f32::from_bits(((bits as u32) & 0x8fff_f000) | 0x3000_0000),
+        4 => f32::from_bits((bits as u32) & 0x80ff_ffff),
+        _ => f32::from_bits(((bits as u32) & 0x87ff_ffff) | 0x3c00_0000),
+    }
+}
+
+#[test]
+fn every_operation_has_the_portable_bits() {
+    for isa in other_isas() {
+        for k in 0..20_000 {
+            let lanes = |stream: u64| from_fn(|i| operand(stream, k * LANES as u64 + i as u64));
+            let work = || AllOperations { a: lanes(0), b: lanes(1), c: lanes(2) };
+            assert_eq!(
+                isa.run(work()),
+                Isa::PORTABLE.run(work()),
+                "{isa}: a={:?} b={:?} c={:?}",
+                lanes(0),
+                lanes(1),
+                lanes(2)
+            );
+        }
+    }
+}
+
+struct Halves {
+    first: u16,
+}
+
+impl WithSimd for Halves {
+    type Output = [[u32; LANES]; 4];
+
+    /// Decodes 16 patterns in both formats and stores them again.
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [[u32; LANES]; 4] {
+        let patterns: [u16; LANES] = from_fn(|i| self.first + i as u16);
+        let decoded =
+            [simd.load_f16(&patterns.map(f16::from_bits)), simd.load_bf16(&patterns.map(bf16::from_bits))];
+        let mut values = [[0.0; LANES]; 2];
+        let (mut f16s, mut bf16s) = ([f16::ZERO; LANES], [bf16::ZERO; LANES]);
+        for (x, out) in decoded.into_iter().zip(&mut values) {
+            simd.store_f32(x, out);
+        }
+        simd.store_f16(decoded[0], &mut f16s);
+        simd.store_bf16(decoded[1], &mut bf16s);
+        let stored = [f16s.map(|x| u32::from(x.to_bits())), bf16s.map(|x| u32::from(x.to_bits()))];
+        [values[0].map(f32::to_bits), values[1].map(f32::to_bits), stored[0], stored[1]]
+    }
+}
+
+#[test]
+fn all_65536_patterns_decode_exactly_and_survive_storing() {
+    for isa in other_isas() {
+        for first in (0..=u16::MAX).step_by(LANES) {
+            let [f16_values, bf16_values, f16s, bf16s] = isa.run(Halves { first });
+            for i in 0..LANES {
+                let pattern = first + i as u16;
+                let (h, b) = (f16::from_bits(pattern), bf16::from_bits(pattern));
+                if h.is_nan() {
+                    assert!(
+                        f32::from_bits(f16_values[i]).is_nan() && f16::from_bits(f16s[i] as u16).is_nan()
+                    );
+                } else {
+                    assert_eq!(
+                        (f16_values[i], f16s[i]),
+                        (h.to_f32().to_bits(), u32::from(pattern)),
+                        "{isa} f16 {pattern:#06x}"
+                    );
+                }
+                if b.is_nan() {
+                    assert!(
+                        f32::from_bits(bf16_values[i]).is_nan() && bf16::from_bits(bf16s[i] as u16).is_nan()
+                    );
+                } else {
+                    assert_eq!(
+                        (bf16_values[i], bf16s[i]),
+                        (b.to_f32().to_bits(), u32::from(pattern)),
+                        "{isa} bf16 {pattern:#06x}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+struct Round16 {
+    first: u32,
+}
+
+impl WithSimd for Round16 {
+    type Output = [[f32; LANES]; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [[f32; LANES]; 2] {
+        let x = simd.load_f32(&from_fn(|i| f32::from_bits(self.first + i as u32)));
+        let mut out = [[0.0; LANES]; 2];
+        simd.store_f32(simd.round_f16(x), &mut out[0]);
+        simd.store_f32(simd.round_bf16(x), &mut out[1]);
+        out
+    }
+}
+
+/// f32 to 16 bits, on 16 neighbours at every 4096th pattern, negative ones left out: both sides of the ties of both formats.
+#[test]
+fn rounding_to_16_bits_is_the_integer_rounding() {
+    for isa in other_isas() {
+        for first in (0..u32::MAX - 0x4000).step_by(0x1000).map(|first| first.wrapping_sub(8) & 0x7fff_ffff) {
+            let [f16s, bf16s] = isa.run(Round16 { first });
+            for i in 0..LANES {
+                let x = f64::from(f32::from_bits(first + i as u32));
+                for (got, format) in [(f16s[i], Format::F16), (bf16s[i], Format::BF16)] {
+                    let expected = round_f64(x, format, Rules::default(), 0);
+                    assert_eq!(bits64(f64::from(got)), bits64(expected), "{isa} {format} {x:e}");
+                }
+            }
+        }
+    }
+}
+
+/// 16 sums of `a[k] · b[k][lane]` by one accumulator.
+struct Sums<'a, T> {
+    summation: Summation,
+    a: &'a [T],
+    b: &'a [[T; LANES]],
+}
+
+impl<T: Real> Sums<'_, T> {
+    #[inline(always)]
+    fn by<S: Simd, A: Accumulator<T, S>>(self, simd: S) -> [T; LANES] {
+        let mut sums = A::zero(simd);
+        for (&a, b) in self.a.iter().zip(self.b) {
+            sums.add_product(simd, T::splat(simd, a), T::load(simd, b));
+        }
+        let mut out = [T::default(); LANES];
+        T::store(simd, sums.finish(simd), &mut out);
+        out
+    }
+}
+
+impl<T: Real> WithSimd for Sums<'_, T> {
+    type Output = [T; LANES];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [T; LANES] {
+        match self.summation {
+            Summation::Recursive => self.by::<S, Recursive<T, S>>(simd),
+            Summation::Fused => self.by::<S, Fused<T, S>>(simd),
+            Summation::Pairwise => self.by::<S, Pairwise<T, S>>(simd),
+            Summation::Compensated => self.by::<S, Compensated<T, S>>(simd),
+            Summation::Wide => self.by::<S, T::WideAccumulator<S>>(simd),
+        }
+    }
+}
+
+/// Formats x summations x scales x lengths: subnormal products, normal ones, ones near overflow, and specials sprinkled in.
+#[test]
+fn summations_are_their_definitions_on_every_instruction_set() {
+    fn check<T: Real>() -> usize {
+        let format = T::FORMAT;
+        let isas = other_isas();
+        let definition = Emulated::new(format, Rules::default(), 0);
+        // Products around these exponents: deep subnormal, subnormal, one, overflowing in the sum, overflowing at once.
+        let scales = [format.min_exponent() - 2, format.emin(), 0, format.emax() - 3, format.emax() + 1];
+        let mut sums = 0;
+        for (round, scale) in scales.into_iter().enumerate() {
+            for length in [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 64, 67, 129] {
+                let draw = |stream: u64, k: usize| {
+                    let [bits, choice] =
+                        philox(9, stream * 1000 + round as u64 * 100 + length as u64, k as u64);
+                    if choice % 97 == 0 && round == 2 && length > 8 {
+                        return T::round_from(
+                            [f64::INFINITY, f64::NAN, -0.0, f64::NEG_INFINITY][choice as usize / 97 % 4],
+                        );
+                    }
+                    let half = if stream == 0 { scale / 2 } else { scale - scale / 2 };
+                    let significand = 1.0 + (bits >> 12) as f64 * f64::EPSILON;
+                    let x =
+                        significand * f64::powi(2.0, half.clamp(-1000, 1000) + (choice >> 32) as i32 % 3 - 1);
+                    T::round_from(if bits & 1 == 0 { x } else { -x })
+                };
+                let a: Vec<T> = (0..length).map(|k| draw(0, k)).collect();
+                let b: Vec<[T; LANES]> =
+                    (0..length).map(|k| from_fn(|lane| draw(1 + lane as u64, k))).collect();
+                for summation in Summation::ALL {
+                    for &isa in &isas {
+                        let got = isa.run(Sums { summation, a: &a, b: &b });
+                        for (lane, got) in got.into_iter().enumerate() {
+                            let terms = a.iter().zip(&b).map(|(a, b)| (a.value(), b[lane].value()));
+                            let expected = dot(&definition, summation, terms);
+                            assert_eq!(
+                                bits64(got.value()),
+                                bits64(expected),
+                                "{format} {summation} {isa} scale 2^{scale} length {length} lane {lane}: {got:?}, {expected:e}"
+                            );
+                            sums += 1;
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+    println!("sums compared: {}", check::<f16>() + check::<bf16>() + check::<f32>() + check::<f64>());
+}
+
+#[test]
+fn isas_are_named_and_refused() {
+    assert_eq!(Isa::named("portable"), Ok(Isa::PORTABLE));
+    let message = Isa::named("sse9").unwrap_err().to_string();
+    assert!(
+        message.contains("`sse9`") && message.contains("unknown") && message.contains("portable"),
+        "{message}"
+    );
+}
