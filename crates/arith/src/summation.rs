@@ -68,16 +68,16 @@ impl Summation {
         }
     }
 
-    /// What underflow can add to the error of `n` terms, absolutely: the product of each term, and each error term that
-    /// [`Summation::Compensated`] recovers, can miss half a least subnormal number when rounding to nearest, and the final result
-    /// half of one more (Higham 2002, eq. 2.8). Sums of numbers of a format do not underflow.
+    /// What underflow can add to the error of `n` terms when rounding to nearest, absolutely, in units of the least subnormal η of the format and
+    /// η_w of the wide one: half a unit for each product and each recovered error that underflows, doubled because a later rounding
+    /// may magnify it by at most 1 + γ <= 2 (after Higham 2002, eq. 2.8). Sums of numbers of a format do not underflow.
     pub fn underflow(self, n: usize, format: Format) -> f64 {
-        let half = 0.5 * format.min_subnormal();
+        let unit = format.min_subnormal();
         let n = n as f64;
-        match self {
-            Summation::Recursive | Summation::Fused | Summation::Pairwise => 2.0 * n * half,
-            Summation::Compensated => 4.0 * n * half,
-            Summation::Wide => 2.0 * half,
+        match (self, wide_format(format)) {
+            (Summation::Recursive | Summation::Fused | Summation::Pairwise, _) => n * unit,
+            (Summation::Compensated, _) | (Summation::Wide, None) => 2.0 * n * unit,
+            (Summation::Wide, Some(wide)) => unit + n * wide.min_subnormal(),
         }
     }
 }

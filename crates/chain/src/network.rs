@@ -37,3 +37,15 @@ pub struct Ends {
     /// dL/dh_d, row-major `batch · outputs of the last layer`.
     pub upstream: Vec<f64>,
 }
+
+impl Network {
+    /// Width of the input; 0 for a network without layers.
+    pub fn inputs(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.inputs)
+    }
+
+    /// Width of the output; 0 for a network without layers.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.outputs)
+    }
+}

@@ -1,0 +1,198 @@
+//! The forward and the backward pass in one arithmetic.
+//!
+//! With `f` the activation, rows of H and G the samples of a batch, and fl(.) the stated summation or operation of the arithmetic:
+//!
+//! ```text
+//! Z_t = fl(H_(t-1) W_t^T) + b_t     H_t = f(Z_t)                     t = 1 .. d
+//! D_t = G_t ∘ f'(Z_t)               G_(t-1) = fl(D_t W_t)            t = d .. 1
+//! dL/dW_t = fl(D_t^T H_(t-1))       dL/db_t = fl(Σ over the batch of D_t)
+//! ```
+//!
+//! The bias is added after the sum has been rounded into the format; the derivative is rounded before it multiplies the gradient.
+
+use crate::network::{Ends, Network};
+use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
+use gradchain_arith::{Arithmetic, Summation};
+use gradchain_gradients::Remedy;
+use gradchain_kernels::{Kernels, Shape};
+
+/// A network rounded once into the format of an arithmetic.
+#[derive(Clone, Debug)]
+pub struct Rounded<N> {
+    layers: Vec<RoundedLayer<N>>,
+    activation: Activation,
+}
+
+/// One layer of a [`Rounded`] network; see [`Layer`](crate::Layer).
+#[derive(Clone, Debug)]
+struct RoundedLayer<N> {
+    outputs: usize,
+    inputs: usize,
+    weights: Vec<N>,
+    bias: Option<Vec<N>>,
+}
+
+impl<N: Copy> Rounded<N> {
+    /// Every weight and bias of `network` rounded by `arith`.
+    pub fn of<A: Arithmetic<Number = N>>(arith: &A, network: &Network) -> Rounded<N> {
+        let round = |values: &[f64]| values.iter().map(|&x| arith.round(x)).collect::<Vec<N>>();
+        let layers = network.layers.iter().map(|layer| RoundedLayer {
+            outputs: layer.outputs,
+            inputs: layer.inputs,
+            weights: round(&layer.weights),
+            bias: layer.bias.as_deref().map(round),
+        });
+        Rounded { layers: layers.collect(), activation: network.activation }
+    }
+
+    /// The rounded network as f64 numbers: what the reference for the same rounded inputs starts from.
+    pub fn widened<A: Arithmetic<Number = N>>(&self, arith: &A) -> Network {
+        let widen = |values: &[N]| values.iter().map(|&x| arith.value(x)).collect::<Vec<f64>>();
+        let layers = self.layers.iter().map(|layer| crate::Layer {
+            outputs: layer.outputs,
+            inputs: layer.inputs,
+            weights: widen(&layer.weights),
+            weights_rest: None,
+            bias: layer.bias.as_deref().map(widen),
+        });
+        Network { layers: layers.collect(), activation: self.activation }
+    }
+
+    /// Number of layers.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+}
+
+/// How a chain is computed, beside its arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// The summation of every product of matrices.
+    pub summation: Summation,
+    /// The derivative path.
+    pub path: Path,
+    /// What is done to the gradient against vanishing and exploding.
+    pub remedy: Remedy,
+}
+
+/// What a forward pass keeps: two numbers a unit, sample and layer.
+#[derive(Clone, Debug)]
+pub struct Trace<N> {
+    /// Samples.
+    pub batch: usize,
+    /// Z_1 .. Z_d.
+    pub pre: Vec<Vec<N>>,
+    /// H_0 .. H_d.
+    pub post: Vec<Vec<N>>,
+}
+
+/// The gradient after some layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a, N> {
+    /// How many layers the gradient has passed: 0 is the upstream gradient itself.
+    pub passed: usize,
+    /// G_t with t = d - `passed`, row-major `batch · width`, still multiplied by the loss scale where there is one.
+    pub gradient: &'a [N],
+    /// D_(t+1), from which the weight gradient of the layer just passed follows; none at the upstream gradient.
+    pub delta: Option<&'a [N]>,
+}
+
+/// The forward pass of `batch` rows of `input`.
+///
+/// # Panics
+/// If `input` is not `batch` times the input width of the network.
+pub fn forward<K: Kernels>(
+    arith: &K,
+    network: &Rounded<K::Number>,
+    summation: Summation,
+    batch: usize,
+    input: &[K::Number],
+) -> Trace<K::Number> {
+    let mut trace = Trace { batch, pre: Vec::with_capacity(network.depth()), post: vec![input.to_vec()] };
+    for (t, layer) in network.layers.iter().enumerate() {
+        let arith = arith.stream(t as u64);
+        let shape = Shape { rows: batch, inner: layer.inputs, columns: layer.outputs };
+        let mut pre = vec![arith.round(0.0); batch * layer.outputs];
+        arith.times_transposed(summation, &trace.post[t], &layer.weights, &mut pre, shape);
+        if let Some(bias) = &layer.bias {
+            for row in pre.chunks_exact_mut(layer.outputs) {
+                row.iter_mut().zip(bias).for_each(|(z, &b)| *z = arith.add(*z, b));
+            }
+        }
+        let mut post = pre.clone();
+        apply(&arith, network.activation, &pre, &mut post);
+        trace.pre.push(pre);
+        trace.post.push(post);
+    }
+    trace
+}
+
+/// The backward pass of the gradient `upstream`: calls `visit` with the upstream gradient and then after each layer, from the last to the
+/// first. Without a `trace` the derivatives are taken for one, as for [`Activation::Identity`].
+///
+/// Two buffers of the widest layer are all the memory it takes, whatever the depth.
+///
+/// # Panics
+/// If a network that is not linear comes without its trace, or shapes do not fit.
+pub fn backward<K: Kernels>(
+    arith: &K,
+    network: &Rounded<K::Number>,
+    setting: Setting,
+    trace: Option<&Trace<K::Number>>,
+    batch: usize,
+    upstream: &[K::Number],
+    mut visit: impl FnMut(Step<'_, K::Number>),
+) {
+    assert!(
+        trace.is_some() || network.activation == Activation::Identity,
+        "the backward pass of a {} network needs its forward pass",
+        network.activation
+    );
+    let mut gradient = upstream.to_vec();
+    setting.remedy.scale_upstream(arith, &mut gradient);
+    visit(Step { passed: 0, gradient: &gradient, delta: None });
+    let mut before = Vec::new();
+    for (t, layer) in network.layers.iter().enumerate().rev() {
+        let arith = arith.stream((network.depth() + t) as u64);
+        if let Some(trace) = trace {
+            backpropagate_slice(&arith, network.activation, setting.path, &mut gradient, &trace.pre[t], &trace.post[t + 1]);
+        }
+        let shape = Shape { rows: batch, inner: layer.outputs, columns: layer.inputs };
+        before.clear();
+        before.resize(batch * layer.inputs, arith.round(0.0));
+        arith.times(setting.summation, &gradient, &layer.weights, &mut before, shape);
+        setting.remedy.apply(&arith, &mut before);
+        visit(Step { passed: network.depth() - t, gradient: &before, delta: Some(&gradient) });
+        std::mem::swap(&mut gradient, &mut before);
+    }
+}
+
+/// dL/dW of a layer, `outputs x inputs` row-major: the sum over the batch of D^T H, D being `batch x outputs` and H `batch x inputs`.
+pub fn weight_gradient<K: Kernels>(
+    arith: &K,
+    summation: Summation,
+    batch: usize,
+    delta: &[K::Number],
+    h: &[K::Number],
+) -> Vec<K::Number> {
+    let (rows, columns) = (delta.len() / batch.max(1), h.len() / batch.max(1));
+    let mut out = vec![arith.round(0.0); rows * columns];
+    arith.transposed_times(summation, delta, h, &mut out, Shape { rows, inner: batch, columns });
+    out
+}
+
+/// dL/db of a layer, the sum of the rows of D.
+pub fn bias_gradient<K: Kernels>(
+    arith: &K,
+    summation: Summation,
+    batch: usize,
+    delta: &[K::Number],
+) -> Vec<K::Number> {
+    weight_gradient(arith, summation, batch, delta, &vec![arith.round(1.0); batch])
+}
+
+/// `ends` rounded into the format of `arith`: input and upstream gradient.
+pub fn round_ends<A: Arithmetic>(arith: &A, ends: &Ends) -> (Vec<A::Number>, Vec<A::Number>) {
+    let round = |values: &[f64]| values.iter().map(|&x| arith.round(x)).collect();
+    (round(&ends.input), round(&ends.upstream))
+}

@@ -1,0 +1,324 @@
+//! Every product of matrices, in every stored format, with every summation, on every instruction set of this CPU: the bits of the scalar
+//! definition, for shapes that leave tails everywhere.
+
+use dashu_float::FBig;
+use gradchain_arith::{
+    Arithmetic, Emulated, ISA_NAMES, Isa, Native, Real, Rules, Summation, bf16, f16, philox, wide_unit,
+};
+use gradchain_kernels::{
+    Kernels, MatrixMultiply, Shape, backward_step, forward_step, jacobian_product, matrixmultiply_times,
+};
+use ndarray::{Array1, Array2};
+
+fn bits(x: f64) -> u64 {
+    if x.is_nan() { 0x7ff8 << 48 } else { x.to_bits() }
+}
+
+/// `size` numbers of the format around 2^scale, the same for every format but for their rounding.
+fn numbers<T: Real>(stream: u64, size: usize, scale: i32) -> Vec<T> {
+    let number = |k: usize| {
+        let [a, b] = philox(21, stream, k as u64);
+        let x = (1.0 + (a >> 12) as f64 * f64::EPSILON) * f64::powi(2.0, scale + (b % 5) as i32 - 2);
+        T::round_from(if a & 1 == 0 { x } else { -x })
+    };
+    (0..size).map(number).collect()
+}
+
+fn values<T: Real>(x: &[T]) -> Vec<f64> {
+    x.iter().map(|x| x.value()).collect()
+}
+
+type Product<K> = fn(
+    &K,
+    Summation,
+    &[<K as Arithmetic>::Number],
+    &[<K as Arithmetic>::Number],
+    &mut [<K as Arithmetic>::Number],
+    Shape,
+);
+
+fn products<K: Kernels>() -> [(&'static str, Product<K>); 3] {
+    [
+        ("times", |k, s, a, b, out, shape| k.times(s, a, b, out, shape)),
+        ("times_transposed", |k, s, a, b, out, shape| k.times_transposed(s, a, b, out, shape)),
+        ("transposed_times", |k, s, a, b, out, shape| k.transposed_times(s, a, b, out, shape)),
+    ]
+}
+
+const SHAPES: [(usize, usize, usize); 19] = [
+    (0, 0, 0),
+    (0, 3, 2),
+    (2, 0, 3),
+    (3, 2, 0),
+    (1, 1, 1),
+    (1, 1, 17),
+    (1, 17, 1),
+    (17, 1, 1),
+    (2, 3, 5),
+    (1, 16, 16),
+    (1, 33, 129),
+    (4, 16, 32),
+    (4, 7, 31),
+    (5, 31, 33),
+    (6, 5, 47),
+    (1, 40, 300),
+    (8, 9, 15),
+    (3, 64, 18),
+    (7, 20, 130),
+];
+
+fn check_definition<T: Real>() -> usize {
+    let definition = Emulated::new(T::FORMAT, Rules::default(), 0);
+    let mut entries = 0;
+    for (index, (rows, inner, columns)) in SHAPES.into_iter().enumerate() {
+        let shape = Shape { rows, inner, columns };
+        let stream = 10 * index as u64;
+        // Around 1, and with products around the subnormals.
+        for scale in [0, T::FORMAT.emin() / 2] {
+            let a = numbers::<T>(stream, rows * inner, scale);
+            let b = numbers::<T>(stream + 1, inner * columns, scale);
+            let (a64, b64) = (values(&a), values(&b));
+            for summation in Summation::ALL {
+                for ((name, product), (_, define)) in
+                    products::<Native<T>>().into_iter().zip(products::<Emulated>())
+                {
+                    let mut expected = vec![f64::NAN; rows * columns];
+                    define(&definition, summation, &a64, &b64, &mut expected, shape);
+                    for isa in Isa::available() {
+                        let mut out = vec![T::round_from(f64::NAN); rows * columns];
+                        product(&Native::new(isa), summation, &a, &b, &mut out, shape);
+                        for (entry, (got, expected)) in out.iter().zip(&expected).enumerate() {
+                            assert_eq!(
+                                bits(got.value()),
+                                bits(*expected),
+                                "{} {name} {summation} {isa} {shape:?} scale 2^{scale} entry {entry}: {got:?}, {expected:e}",
+                                T::NAME
+                            );
+                            entries += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    entries
+}
+
+#[test]
+fn products_are_their_definitions_on_every_instruction_set() {
+    for name in ISA_NAMES {
+        if Isa::named(name).is_err() {
+            println!("skipped: {name} (this CPU lacks it)");
+        }
+    }
+    let entries = check_definition::<f16>()
+        + check_definition::<bf16>()
+        + check_definition::<f32>()
+        + check_definition::<f64>();
+    println!("entries compared: {entries}");
+}
+
+/// One number for all results of a format and summation: FNV-1a over the bits, in the order of the loops.
+fn hash<T: Real>(isa: Isa, summation: Summation) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (index, (rows, inner, columns)) in SHAPES.into_iter().enumerate() {
+        let a = numbers::<T>(1000 + index as u64, rows * inner, -1);
+        let b = numbers::<T>(2000 + index as u64, inner * columns, 1);
+        for (_, product) in products::<Native<T>>() {
+            let mut out = vec![T::default(); rows * columns];
+            product(&Native::new(isa), summation, &a, &b, &mut out, Shape { rows, inner, columns });
+            for x in out {
+                for byte in bits(x.value()).to_le_bytes() {
+                    hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+                }
+            }
+        }
+    }
+    hash
+}
+
+/// The committed bits: a change here is a change of what gradchain computes, and belongs into the changelog.
+const GOLDEN: [(&str, [u64; 5]); 4] = [
+    (
+        "f16",
+        [
+            0xfc51_5f8b_f07a_c6c2,
+            0x6551_5e25_0847_f2ae,
+            0xad3d_616e_0788_c3fa,
+            0x1aca_3acc_3128_8188,
+            0x5286_54fa_f279_4048,
+        ],
+    ),
+    (
+        "bf16",
+        [
+            0xfff7_0080_b24b_a80b,
+            0xfe59_4b24_56fa_8165,
+            0x52a0_b9d4_6e16_dfa6,
+            0x227e_c0f4_ecac_c02c,
+            0x6797_9666_c8f9_6073,
+        ],
+    ),
+    (
+        "f32",
+        [
+            0xf015_bc94_3189_94df,
+            0xa0f1_1eac_82e1_8b29,
+            0x4fb4_e516_9a10_79f2,
+            0xa132_4d83_f6de_82e1,
+            0xa132_4d83_f6de_82e1,
+        ],
+    ),
+    (
+        "f64",
+        [
+            0x59ba_53e8_b3ac_08fd,
+            0xd1b0_849f_e7b0_1ccb,
+            0x1c29_e5f9_9d71_1791,
+            0x82ef_a015_55a9_71f0,
+            0x82ef_a015_55a9_71f0,
+        ],
+    ),
+];
+
+#[test]
+fn golden_hashes() {
+    for isa in Isa::available() {
+        let got = [
+            ("f16", Summation::ALL.map(|s| hash::<f16>(isa, s))),
+            ("bf16", Summation::ALL.map(|s| hash::<bf16>(isa, s))),
+            ("f32", Summation::ALL.map(|s| hash::<f32>(isa, s))),
+            ("f64", Summation::ALL.map(|s| hash::<f64>(isa, s))),
+        ];
+        println!("{isa}: {got:#018x?}");
+        assert_eq!(got, GOLDEN, "{isa}");
+    }
+}
+
+/// The exact sum of products, with unlimited precision.
+fn exact_entry(terms: impl Iterator<Item = (f64, f64)>) -> (FBig, FBig) {
+    let exact = |x: f64| FBig::try_from(x).unwrap().with_precision(0).value();
+    terms.fold((exact(0.0), exact(0.0)), |(sum, sizes), (a, b)| {
+        let product = exact(a) * exact(b);
+        (sum + &product, sizes + exact(a.abs()) * exact(b.abs()))
+    })
+}
+
+#[test]
+fn errors_stay_within_the_published_bounds() {
+    fn check<T: Real>() {
+        let exact = |x: f64| FBig::try_from(x).unwrap().with_precision(0).value();
+        let format = T::FORMAT;
+        for inner in [1, 2, 3, 10, 100, 200] {
+            for scale in [0, format.emin() / 2 - 1] {
+                let shape = Shape { rows: 2, inner, columns: 16 };
+                let a = numbers::<T>(3000 + inner as u64, 2 * inner, scale);
+                let b = numbers::<T>(4000 + inner as u64, 16 * inner, scale);
+                for summation in Summation::ALL {
+                    let mut out = vec![T::default(); 32];
+                    Native::<T>::new(Isa::PORTABLE).times(summation, &a, &b, &mut out, shape);
+                    let factor = summation.bound(inner, format.unit_roundoff(), wide_unit(format));
+                    if factor.is_infinite() {
+                        continue;
+                    }
+                    let underflow = exact(summation.underflow(inner, format));
+                    for (entry, got) in out.iter().enumerate() {
+                        let (i, j) = (entry / 16, entry % 16);
+                        let terms = (0..inner).map(|k| (a[i * inner + k].value(), b[k * 16 + j].value()));
+                        let (sum, sizes) = exact_entry(terms);
+                        let error = exact(got.value()) - sum;
+                        let error = if error < exact(0.0) { -error } else { error };
+                        assert!(
+                            error <= exact(factor) * sizes + &underflow,
+                            "{} {summation} of {inner} terms around 2^{scale}: entry {entry} = {got:?}",
+                            T::NAME
+                        );
+                    }
+                }
+            }
+        }
+    }
+    check::<f16>();
+    check::<bf16>();
+    check::<f32>();
+    check::<f64>();
+}
+
+#[test]
+fn zeros_are_not_skipped() {
+    let one = Shape { rows: 1, inner: 2, columns: 1 };
+    for isa in Isa::available() {
+        for summation in Summation::ALL {
+            let product = |a: [f32; 2], b: [f32; 2]| {
+                let mut out = [0.0];
+                Native::new(isa).times(summation, &a, &b, &mut out, one);
+                out[0]
+            };
+            assert!(product([0.0, 1.0], [f32::INFINITY, 1.0]).is_nan(), "{isa} {summation}: 0 · inf");
+            assert!(
+                product([1.0, 1.0], [f32::INFINITY, f32::NEG_INFINITY]).is_nan(),
+                "{isa} {summation}: inf - inf"
+            );
+            assert_eq!(product([1.0, 1.0], [f32::INFINITY, 1.0]), f32::INFINITY, "{isa} {summation}");
+            assert_eq!(
+                product([2.0, 0.0], [f32::MAX, 1.0]),
+                f32::INFINITY,
+                "{isa} {summation}: overflow is infinite, not NaN"
+            );
+        }
+    }
+}
+
+#[test]
+fn views_of_any_layout() {
+    let w = Array2::from_shape_fn((3, 5), |(i, j)| (i * 5 + j) as f32 * 0.5 - 2.0);
+    let g = Array1::from_vec(vec![1.0_f32, -2.0, 0.5]);
+    let x = Array1::from_vec(vec![1.0_f32, 2.0, 3.0, -1.0, 0.25]);
+    let arith = Native::<f32>::new(Isa::PORTABLE);
+    let summation = Summation::Recursive;
+    // These numbers are small integers and halves: every order gives the exact result.
+    assert_eq!(backward_step(&arith, summation, w.view(), g.view()), w.t().dot(&g));
+    assert_eq!(forward_step(&arith, summation, w.view(), x.view()), w.dot(&x));
+    assert_eq!(forward_step(&arith, summation, w.t(), g.view()), w.t().dot(&g));
+    assert_eq!(jacobian_product(&arith, summation, w.view(), w.t()), w.dot(&w.t()));
+    let every_other = w.slice(ndarray::s![.., ..;2]);
+    assert_eq!(backward_step(&arith, summation, every_other, g.view()), every_other.t().dot(&g));
+}
+
+#[test]
+fn matrixmultiply_agrees_within_the_bound_of_any_order() {
+    fn check<T: Real + MatrixMultiply>() {
+        let shape = Shape { rows: 5, inner: 40, columns: 33 };
+        let a = numbers::<T>(1, 5 * 40, 0);
+        let b = numbers::<T>(2, 40 * 33, 0);
+        let (mut ours, mut theirs) = (vec![T::default(); 5 * 33], vec![T::default(); 5 * 33]);
+        Native::<T>::new(Isa::PORTABLE).times(Summation::Recursive, &a, &b, &mut ours, shape);
+        matrixmultiply_times(&a, &b, &mut theirs, shape);
+        let factor = 2.0 * Summation::Recursive.bound(40, T::FORMAT.unit_roundoff(), 0.0);
+        for (entry, (x, y)) in ours.iter().zip(&theirs).enumerate() {
+            let sizes: f64 = (0..40)
+                .map(|k| (a[entry / 33 * 40 + k].value() * b[k * 33 + entry % 33].value()).abs())
+                .sum();
+            assert!(
+                (x.value() - y.value()).abs() <= factor * sizes,
+                "{} entry {entry}: {x:?} {y:?}",
+                T::NAME
+            );
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+#[test]
+#[should_panic(expected = "lengths 3 and 4 -> 2 do not fit a product of 1 x 2 and 2 x 2")]
+fn a_wrong_shape_panics_with_the_shapes() {
+    let arith = Native::<f32>::new(Isa::PORTABLE);
+    arith.times(
+        Summation::Wide,
+        &[0.0; 3],
+        &[0.0; 4],
+        &mut [0.0; 2],
+        Shape { rows: 1, inner: 2, columns: 2 },
+    );
+}
