@@ -66,8 +66,12 @@ pub struct Draw {
     pub weight_scale: f64,
     /// Standard deviation of the biases (σ_b); with 0 there are none, but for [`Init::Torch`], which has its own.
     pub bias_scale: f64,
-    /// Width of every layer and of the input.
+    /// Width of the input.
+    pub inputs: usize,
+    /// Width of the layers between.
     pub width: usize,
+    /// Width of the output.
+    pub outputs: usize,
     /// Number of layers.
     pub depth: usize,
     /// Activation of every layer.
@@ -79,6 +83,22 @@ pub struct Draw {
 }
 
 impl Draw {
+    /// A network of one width throughout, with unit weight scale and no bias.
+    pub fn square(init: Init, width: usize, depth: usize, activation: Activation, seed: u64) -> Draw {
+        Draw {
+            init,
+            weight_scale: 1.0,
+            bias_scale: 0.0,
+            inputs: width,
+            width,
+            outputs: width,
+            depth,
+            activation,
+            seed,
+            number: 0,
+        }
+    }
+
     /// The network.
     pub fn network(&self) -> Network {
         let mut rng = generator(self.seed, self.number, 0);
@@ -87,54 +107,54 @@ impl Draw {
     }
 
     fn layer(&self, rng: &mut ChaCha8Rng, index: usize) -> Layer {
-        let width = self.width;
-        let fan_in = width as f64;
-        let size = width * width;
-        let scaled = |weights: Vec<f64>, scale: f64| weights.into_iter().map(|w| w * scale).collect();
+        let inputs = if index == 0 { self.inputs } else { self.width };
+        let outputs = if index + 1 == self.depth { self.outputs } else { self.width };
+        let fan_in = inputs as f64;
+        let size = outputs * inputs;
         let (weights, weights_rest) = match self.init {
-            Init::Gaussian | Init::LeCun => {
-                (scaled(normals(rng, size), self.weight_scale / fan_in.sqrt()), None)
+            Init::Gaussian | Init::LeCun => (normals(rng, size, self.weight_scale / fan_in.sqrt()), None),
+            Init::He => (normals(rng, size, self.weight_scale * (2.0 / fan_in).sqrt()), None),
+            Init::Xavier => {
+                let limit = (6.0 / (fan_in + outputs as f64)).sqrt();
+                (uniforms(rng, size, self.weight_scale * limit), None)
             }
-            Init::He => (scaled(normals(rng, size), self.weight_scale * (2.0 / fan_in).sqrt()), None),
-            Init::Xavier => (uniforms(rng, size, self.weight_scale * (6.0 / (2.0 * fan_in)).sqrt()), None),
             Init::Torch => (uniforms(rng, size, self.weight_scale / fan_in.sqrt()), None),
-            Init::Orthogonal => (scaled(orthogonal(rng, width), self.weight_scale), None),
-            Init::Constant(gain) => self.with_gain(rng, gain),
+            Init::Orthogonal => (orthogonal(rng, outputs, inputs, self.weight_scale), None),
+            Init::Constant(gain) => with_gain(rng, outputs, inputs, gain),
             Init::Alternating(first, second) => {
                 let passed = self.depth - 1 - index;
-                self.with_gain(rng, if passed % 2 == 0 { first } else { second })
+                with_gain(rng, outputs, inputs, if passed.is_multiple_of(2) { first } else { second })
             }
             Init::RandomGain { mean, sd } => {
                 let gain = mean + sd * StandardNormal.sample(rng);
-                self.with_gain(rng, Decimal { nearest: gain, rest: 0.0 })
+                with_gain(rng, outputs, inputs, Decimal { nearest: gain, rest: 0.0 })
             }
         };
         let bias = match self.init {
-            Init::Torch => Some(uniforms(rng, width, 1.0 / fan_in.sqrt())),
+            Init::Torch => Some(uniforms(rng, outputs, 1.0 / fan_in.sqrt())),
             _ if self.bias_scale == 0.0 => None,
-            _ => Some(scaled(normals(rng, width), self.bias_scale)),
+            _ => Some(normals(rng, outputs, self.bias_scale)),
         };
-        Layer { outputs: width, inputs: width, weights, weights_rest, bias }
-    }
-
-    fn with_gain(&self, rng: &mut ChaCha8Rng, gain: Decimal) -> (Vec<f64>, Option<Vec<f64>>) {
-        if self.width == 1 {
-            return (vec![gain.nearest], (gain.rest != 0.0).then(|| vec![gain.rest]));
-        }
-        (orthogonal(rng, self.width).into_iter().map(|w| w * gain.nearest).collect(), None)
+        Layer { outputs, inputs, weights, weights_rest, bias }
     }
 }
 
-/// What enters `network` under draw `number` of `seed`: `batch` inputs with independent `N(0, 1)` entries, and the upstream gradient.
-pub fn draw_ends(network: &Network, batch: usize, upstream: Upstream, seed: u64, number: u64) -> Ends {
-    let outputs = network.outputs();
+/// What enters a network of `inputs` and `outputs` under draw `number` of `seed`: `batch` inputs with independent `N(0, 1)` entries, and the
+/// upstream gradient.
+pub fn draw_ends(
+    (inputs, outputs): (usize, usize),
+    batch: usize,
+    upstream: Upstream,
+    seed: u64,
+    number: u64,
+) -> Ends {
     let size = batch * outputs;
     let upstream = match upstream {
-        Upstream::Normal => normals(&mut generator(seed, number, 2), size),
+        Upstream::Normal => normals(&mut generator(seed, number, 2), size, 1.0),
         Upstream::Ones => vec![1.0; size],
         Upstream::Unit => (0..size).map(|i| if i % outputs == 0 { 1.0 } else { 0.0 }).collect(),
     };
-    Ends { batch, input: normals(&mut generator(seed, number, 1), batch * network.inputs()), upstream }
+    Ends { batch, input: normals(&mut generator(seed, number, 1), batch * inputs, 1.0), upstream }
 }
 
 fn generator(seed: u64, number: u64, purpose: u64) -> ChaCha8Rng {
@@ -143,33 +163,54 @@ fn generator(seed: u64, number: u64, purpose: u64) -> ChaCha8Rng {
     rng
 }
 
-fn normals(rng: &mut ChaCha8Rng, size: usize) -> Vec<f64> {
-    StandardNormal.sample_iter(rng).take(size).collect()
+fn normals(rng: &mut ChaCha8Rng, size: usize, scale: f64) -> Vec<f64> {
+    StandardNormal.sample_iter(rng).take(size).map(|x: f64| x * scale).collect()
 }
 
 /// Uniform on `[-limit, limit)`.
 fn uniforms(rng: &mut ChaCha8Rng, size: usize, limit: f64) -> Vec<f64> {
     let unit = Uniform::new(-1.0, 1.0).expect("the limits are finite and in order");
-    unit.sample_iter(rng).map(|x: f64| x * limit).take(size).collect()
+    unit.sample_iter(rng).take(size).map(|x: f64| x * limit).collect()
 }
 
-/// A Haar-distributed orthogonal matrix, row-major: rows of a Gaussian matrix, made orthonormal one after the other (Gram and Schmidt), each
-/// projection done twice so that orthogonality holds to the unit roundoff (Giraud, Langou and Rozložník 2005).
-fn orthogonal(rng: &mut ChaCha8Rng, width: usize) -> Vec<f64> {
-    let mut rows: Vec<f64> = Vec::with_capacity(width * width);
-    while rows.len() < width * width {
-        let mut row = normals(rng, width);
+/// The gain itself for a layer of one weight, with what f64 leaves off of it; else the gain times an orthogonal matrix.
+fn with_gain(
+    rng: &mut ChaCha8Rng,
+    rows: usize,
+    columns: usize,
+    gain: Decimal,
+) -> (Vec<f64>, Option<Vec<f64>>) {
+    if rows * columns == 1 {
+        return (vec![gain.nearest], (gain.rest != 0.0).then(|| vec![gain.rest]));
+    }
+    (orthogonal(rng, rows, columns, gain.nearest), None)
+}
+
+/// `scale` times a Haar-distributed matrix with orthonormal rows, or columns where those are fewer; row-major.
+fn orthogonal(rng: &mut ChaCha8Rng, rows: usize, columns: usize, scale: f64) -> Vec<f64> {
+    let (few, long) = (rows.min(columns), rows.max(columns));
+    let vectors = orthonormal(rng, few, long);
+    let at = |i: usize, j: usize| if rows <= columns { vectors[i * long + j] } else { vectors[j * long + i] };
+    (0..rows * columns).map(|entry| scale * at(entry / columns, entry % columns)).collect()
+}
+
+/// `count` orthonormal vectors of `length`: Gaussian ones, made orthonormal one after the other (Gram and Schmidt), each projection
+/// done twice so that orthogonality holds to the unit roundoff (Giraud, Langou and Rozložník 2005).
+fn orthonormal(rng: &mut ChaCha8Rng, count: usize, length: usize) -> Vec<f64> {
+    let mut vectors: Vec<f64> = Vec::with_capacity(count * length);
+    while vectors.len() < count * length {
+        let mut new = normals(rng, length, 1.0);
         for _ in 0..2 {
-            for done in rows.chunks_exact(width) {
-                let along: f64 = done.iter().zip(&row).map(|(a, b)| a * b).sum();
-                row.iter_mut().zip(done).for_each(|(x, a)| *x -= along * a);
+            for done in vectors.chunks_exact(length) {
+                let along: f64 = done.iter().zip(&new).map(|(a, b)| a * b).sum();
+                new.iter_mut().zip(done).for_each(|(x, a)| *x -= along * a);
             }
         }
-        let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-        // A Gaussian row lies in the span of the others with probability zero; numerically that is a tiny norm, and the row is drawn anew.
+        let norm = new.iter().map(|x| x * x).sum::<f64>().sqrt();
+        // A Gaussian vector lies in the span of the others with probability zero; numerically that is a tiny norm, and it is drawn anew.
         if norm > 1e-6 {
-            rows.extend(row.iter().map(|x| x / norm));
+            vectors.extend(new.iter().map(|x| x / norm));
         }
     }
-    rows
+    vectors
 }
