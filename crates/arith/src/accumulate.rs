@@ -7,7 +7,7 @@ use crate::real::Real;
 use crate::simd::Simd;
 
 /// [`LANES`](crate::LANES) running sums of products in the format `T`.
-pub trait Accumulator<T: Real, S: Simd> {
+pub trait Accumulator<T: Real, S: Simd>: Copy {
     /// The empty sums.
     fn zero(simd: S) -> Self;
     /// Adds the products `a · b`.
@@ -17,6 +17,7 @@ pub trait Accumulator<T: Real, S: Simd> {
 }
 
 /// [`Summation::Recursive`](crate::Summation::Recursive).
+#[derive(Clone, Copy)]
 pub struct Recursive<T: Real, S: Simd>(T::Vector<S>);
 
 impl<T: Real, S: Simd> Accumulator<T, S> for Recursive<T, S> {
@@ -37,6 +38,7 @@ impl<T: Real, S: Simd> Accumulator<T, S> for Recursive<T, S> {
 }
 
 /// [`Summation::Fused`](crate::Summation::Fused).
+#[derive(Clone, Copy)]
 pub struct Fused<T: Real, S: Simd>(T::Vector<S>);
 
 impl<T: Real, S: Simd> Accumulator<T, S> for Fused<T, S> {
@@ -57,6 +59,7 @@ impl<T: Real, S: Simd> Accumulator<T, S> for Fused<T, S> {
 }
 
 /// [`Summation::Pairwise`](crate::Summation::Pairwise): `blocks[k]` holds the sum of 2^k products where bit k of `count` is set.
+#[derive(Clone, Copy)]
 pub struct Pairwise<T: Real, S: Simd> {
     blocks: [T::Vector<S>; 32],
     count: u32,
@@ -92,6 +95,7 @@ impl<T: Real, S: Simd> Accumulator<T, S> for Pairwise<T, S> {
 }
 
 /// [`Summation::Compensated`](crate::Summation::Compensated).
+#[derive(Clone, Copy)]
 pub struct Compensated<T: Real, S: Simd> {
     sum: T::Vector<S>,
     correction: T::Vector<S>,
@@ -131,6 +135,7 @@ fn two_sum<T: Real, S: Simd>(simd: S, a: T::Vector<S>, b: T::Vector<S>) -> (T::V
 }
 
 /// [`Summation::Wide`](crate::Summation::Wide) of the formats that have a wider one: fused there, rounded once at the end.
+#[derive(Clone, Copy)]
 pub struct WideFused<T: Real, S: Simd>(<T::Wide as Real>::Vector<S>);
 
 impl<T: Real, S: Simd> Accumulator<T, S> for WideFused<T, S> {
@@ -152,6 +157,7 @@ impl<T: Real, S: Simd> Accumulator<T, S> for WideFused<T, S> {
 
 /// [`Summation::Wide`](crate::Summation::Wide) of f64: each product enters as TwoProduct, each sum is the accurate double-double addition
 /// (AccurateDWPlusDW; Joldes, Muller and Popescu 2017, algorithm 6).
+#[derive(Clone, Copy)]
 pub struct WideDoubleDouble<S: Simd> {
     high: S::F64,
     low: S::F64,

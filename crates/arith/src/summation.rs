@@ -3,7 +3,7 @@
 //! A summation fixes the order of the additions and where roundings happen; it is part of what is computed. Terms are taken in
 //! ascending index order.
 
-use crate::format::Format;
+use crate::format::{Format, pow2};
 use std::fmt;
 use std::str::FromStr;
 
@@ -63,7 +63,7 @@ impl Summation {
         match self {
             Summation::Recursive | Summation::Fused => gamma(n, unit),
             Summation::Pairwise => gamma(levels, unit),
-            Summation::Compensated => unit + gamma(n, unit).powi(2),
+            Summation::Compensated => unit + gamma(n, unit) * gamma(n, unit),
             Summation::Wide => unit + (1.0 + unit) * gamma(n, wide_unit),
         }
     }
@@ -101,7 +101,7 @@ pub fn wide_format(format: Format) -> Option<Format> {
 /// The unit roundoff of the accumulator of [`Summation::Wide`]; 2^-104 for double-double (Joldes, Muller and Popescu 2017, theorem 3.1
 /// gives 3u² for a sum, u = 2^-53).
 pub fn wide_unit(format: Format) -> f64 {
-    wide_format(format).map_or(f64::powi(2.0, -104), Format::unit_roundoff)
+    wide_format(format).map_or(pow2(-104), Format::unit_roundoff)
 }
 
 impl fmt::Display for Summation {

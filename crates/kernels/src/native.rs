@@ -7,7 +7,6 @@ use crate::{Kernels, Shape};
 use gradchain_arith::{
     Accumulator, Compensated, Fused, LANES, Native, Pairwise, Real, Recursive, Simd, Summation, WithSimd,
 };
-use std::array::from_fn;
 
 impl<T: Real> Kernels for Native<T> {
     fn times(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
@@ -118,7 +117,7 @@ impl<T: Real> Product<'_, T> {
         simd: S,
         block: Block,
     ) {
-        let mut sums: [[A; P]; R] = from_fn(|_| from_fn(|_| A::zero(simd)));
+        let mut sums = [[A::zero(simd); P]; R];
         if self.transposed {
             self.add_turned(simd, block, &mut sums);
         } else if block.width == P * LANES {
@@ -149,7 +148,10 @@ impl<T: Real> Product<'_, T> {
         for k in 0..self.shape.inner {
             let start = k * self.shape.columns + block.column;
             let (vectors, _) = self.b[start..start + P * LANES].as_chunks::<LANES>();
-            let b: [_; P] = from_fn(|p| T::load(simd, &vectors[p]));
+            let mut b = [T::load(simd, &vectors[0]); P];
+            for (b, vector) in b.iter_mut().zip(vectors) {
+                *b = T::load(simd, vector);
+            }
             self.add_row_of_products(simd, block.row, k, b, sums);
         }
     }
@@ -165,7 +167,7 @@ impl<T: Real> Product<'_, T> {
         for k in 0..self.shape.inner {
             let start = k * self.shape.columns + block.column;
             lanes[..block.width].copy_from_slice(&self.b[start..start + block.width]);
-            let b: [_; P] = from_fn(|_| T::load(simd, &lanes));
+            let b = [T::load(simd, &lanes); P];
             self.add_row_of_products(simd, block.row, k, b, sums);
         }
     }
@@ -188,7 +190,10 @@ impl<T: Real> Product<'_, T> {
                 }
             }
             for (k, vectors) in tile[..depth].iter().enumerate() {
-                let b: [_; P] = from_fn(|p| T::load(simd, &vectors[p]));
+                let mut b = [T::load(simd, &vectors[0]); P];
+                for (b, vector) in b.iter_mut().zip(vectors) {
+                    *b = T::load(simd, vector);
+                }
                 self.add_row_of_products(simd, block.row, first + k, b, sums);
             }
         }

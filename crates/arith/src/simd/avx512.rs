@@ -21,12 +21,6 @@ impl Avx512 {
     }
 }
 
-/// Applies `f` to both halves.
-#[inline(always)]
-fn both<A: Copy, B>(a: [A; 2], mut f: impl FnMut(A) -> B) -> [B; 2] {
-    [f(a[0]), f(a[1])]
-}
-
 impl Simd for Avx512 {
     const NAME: &'static str = "avx512";
     type F32 = __m512;
@@ -156,19 +150,22 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn where_finite_f64(self, sum: [__m512d; 2], corrected: [__m512d; 2]) -> [__m512d; 2] {
         // SAFETY: the token proves AVX-512 F.
-        let half = |sum, corrected| unsafe {
+        unsafe {
             let infinity = _mm512_set1_pd(f64::INFINITY);
-            let finite = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(_mm512_abs_pd(sum), infinity);
-            _mm512_mask_blend_pd(finite, sum, corrected)
-        };
-        [half(sum[0], corrected[0]), half(sum[1], corrected[1])]
+            let low = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(_mm512_abs_pd(sum[0]), infinity);
+            let high = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(_mm512_abs_pd(sum[1]), infinity);
+            [
+                _mm512_mask_blend_pd(low, sum[0], corrected[0]),
+                _mm512_mask_blend_pd(high, sum[1], corrected[1]),
+            ]
+        }
     }
 
     #[inline(always)]
     fn widen(self, x: __m512) -> [__m512d; 2] {
         // SAFETY: the token proves AVX-512 F and DQ.
         unsafe {
-            both([_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)], |half| _mm512_cvtps_pd(half))
+            [_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x))]
         }
     }
 
@@ -176,8 +173,8 @@ impl Simd for Avx512 {
     fn narrow(self, x: [__m512d; 2]) -> __m512 {
         // SAFETY: the token proves AVX-512 F and DQ.
         unsafe {
-            let [low, high] = both(x, |half| _mm512_cvtpd_ps(half));
-            _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high)
+            let low = _mm512_castps256_ps512(_mm512_cvtpd_ps(x[0]));
+            _mm512_insertf32x8::<1>(low, _mm512_cvtpd_ps(x[1]))
         }
     }
 
