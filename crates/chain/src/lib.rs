@@ -8,11 +8,13 @@ mod draw;
 mod load;
 mod network;
 mod normal;
-// mod pass;
+mod pass;
 
 pub use decimal::{Decimal, DecimalError};
 pub use draw::{Draw, Init, Upstream, draw_ends};
 pub use load::{LoadError, from_safetensors};
 pub use network::{Ends, Layer, Network};
 pub use normal::StandardNormal;
-// pub use pass::{Rounded, Setting, Step, Trace, backward, bias_gradient, forward, round_ends, weight_gradient};
+pub use pass::{
+    Rounded, Setting, Step, Trace, backward, bias_gradient, forward, round_ends, weight_gradient,
+};

@@ -13,7 +13,7 @@
 use crate::network::{Ends, Network};
 use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Summation};
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{GradientError, Remedy};
 use gradchain_kernels::{Kernels, Shape};
 
 /// A network rounded once into the format of an arithmetic.
@@ -132,6 +132,9 @@ pub fn forward<K: Kernels>(
 ///
 /// Two buffers of the widest layer are all the memory it takes, whatever the depth.
 ///
+/// # Errors
+/// If the remedy has a limit or a scale that it does not allow.
+///
 /// # Panics
 /// If a network that is not linear comes without its trace, or shapes do not fit.
 pub fn backward<K: Kernels>(
@@ -142,29 +145,37 @@ pub fn backward<K: Kernels>(
     batch: usize,
     upstream: &[K::Number],
     mut visit: impl FnMut(Step<'_, K::Number>),
-) {
+) -> Result<(), GradientError> {
     assert!(
         trace.is_some() || network.activation == Activation::Identity,
         "the backward pass of a {} network needs its forward pass",
         network.activation
     );
     let mut gradient = upstream.to_vec();
-    setting.remedy.scale_upstream(arith, &mut gradient);
+    setting.remedy.scale_upstream(arith, &mut gradient)?;
     visit(Step { passed: 0, gradient: &gradient, delta: None });
     let mut before = Vec::new();
     for (t, layer) in network.layers.iter().enumerate().rev() {
         let arith = arith.stream((network.depth() + t) as u64);
         if let Some(trace) = trace {
-            backpropagate_slice(&arith, network.activation, setting.path, &mut gradient, &trace.pre[t], &trace.post[t + 1]);
+            backpropagate_slice(
+                &arith,
+                network.activation,
+                setting.path,
+                &mut gradient,
+                &trace.pre[t],
+                &trace.post[t + 1],
+            );
         }
         let shape = Shape { rows: batch, inner: layer.outputs, columns: layer.inputs };
         before.clear();
         before.resize(batch * layer.inputs, arith.round(0.0));
         arith.times(setting.summation, &gradient, &layer.weights, &mut before, shape);
-        setting.remedy.apply(&arith, &mut before);
+        setting.remedy.apply(&arith, &mut before)?;
         visit(Step { passed: network.depth() - t, gradient: &before, delta: Some(&gradient) });
         std::mem::swap(&mut gradient, &mut before);
     }
+    Ok(())
 }
 
 /// dL/dW of a layer, `outputs x inputs` row-major: the sum over the batch of D^T H, D being `batch x outputs` and H `batch x inputs`.

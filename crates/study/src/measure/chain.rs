@@ -1,0 +1,196 @@
+//! Whole chains: the events on the way, and the gradient at the bottom beside its two references.
+
+use super::arithmetic::{WithKernels, with_arithmetic};
+use super::network::{Networks, Widths};
+use super::sample::{Sample, earliest, summarise};
+use super::{MeasureError, loss_scale};
+use crate::cell::{Cell, Init};
+use crate::row::Row;
+use gradchain_activations::Activation;
+use gradchain_arith::{Isa, Rounding, Subnormals, Summation, wide_unit};
+use gradchain_chain::{Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends};
+use gradchain_drift::{
+    ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, ScaledVector, Weights, compare,
+    reference_backward, reference_forward,
+};
+use gradchain_gradients::Remedy;
+use gradchain_theory::{NEAREST_RMS, STOCHASTIC_RMS, matrix_chain_drift, scalar_chain_drift};
+
+/// The row of a cell.
+pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
+    let networks = Networks::of(cell, Widths { inputs: cell.width, outputs: cell.width })?;
+    let mut samples = Vec::new();
+    let mut events = Vec::new();
+    let mut value = None;
+    for number in 0..cell.draws {
+        let network = networks.draw(number);
+        // Without layers there is no network to ask: the chain is the identity on vectors of the cell's width.
+        let widths = match network.layers.is_empty() {
+            true => (cell.width, cell.width),
+            false => (network.inputs(), network.outputs()),
+        };
+        let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
+        let chain = Chain { cell, isa, network, ends };
+        let result = with_arithmetic(cell, isa, number, &chain)?;
+        value = result.value;
+        samples.push(result.sample);
+        events.push(result.events);
+    }
+    let mut row = Row::new();
+    earliest(&mut row, &events, cell.format);
+    if let (1, Some(value)) = (cell.draws, value) {
+        row.set("value", value);
+    }
+    summarise(&mut row, &samples, cell);
+    if let Some(drift) = expected_drift(cell) {
+        row.set("theory_drift", drift);
+    }
+    Ok(vec![row])
+}
+
+/// One drawn chain with what enters it.
+struct Chain<'a> {
+    cell: &'a Cell,
+    isa: Isa,
+    network: Network,
+    ends: Ends,
+}
+
+struct Measured {
+    /// The gradient at the bottom, where it is one number.
+    value: Option<f64>,
+    events: EventReport,
+    sample: Sample,
+}
+
+impl WithKernels for Chain<'_> {
+    type Output = Result<Measured, MeasureError>;
+
+    fn run<K: gradchain_kernels::Kernels>(&self, arith: &K, inputs: &K) -> Result<Measured, MeasureError> {
+        let Chain { cell, isa, network, ends } = self;
+        let rounded = Rounded::of(inputs, network);
+        let (input, upstream) = round_ends(inputs, ends);
+        let linear = network.activation == Activation::Identity;
+        let trace = (!linear).then(|| forward(arith, &rounded, cell.summation, ends.batch, &input));
+        let setting = Setting { summation: cell.summation, path: cell.path, remedy: cell.remedy };
+        let mut computed = Gradients::default();
+        let scale = loss_scale(cell.remedy);
+        backward(arith, &rounded, setting, trace.as_ref(), ends.batch, &upstream, |step| {
+            computed.push(step.gradient.iter().map(|&x| arith.value(x) / scale));
+        })?;
+
+        let values = |numbers: &[K::Number]| numbers.iter().map(|&x| arith.value(x)).collect::<Vec<f64>>();
+        let same = Ends { batch: ends.batch, input: values(&input), upstream: values(&upstream) };
+        let same_network = rounded.widened(arith);
+        let mut events = Events::new(cell.format);
+        let mut bound =
+            (linear && cell.remedy == Remedy::None).then(|| ErrorBound::new(ends.batch, same.upstream.len()));
+        let mut reference = ScaledVector::default();
+        let mut before = ScaledVector::default();
+        reference_chain(*isa, &same_network, &same, Weights::Stored, |step| {
+            let gradient = computed.get(step.passed);
+            events.observe(gradient, compare(gradient, step.gradient, cell.format).cosine);
+            if let Some(bound) = &mut bound {
+                if step.passed > 0 {
+                    let layer = &same_network.layers[same_network.layers.len() - step.passed];
+                    bound.pass(*isa, layer, &before, layer_error(cell, layer.outputs), cell.format);
+                }
+                before.clone_from(step.gradient);
+            }
+            if step.passed == same_network.layers.len() {
+                reference.clone_from(step.gradient);
+            }
+        });
+        let mut unrounded = ScaledVector::default();
+        reference_chain(*isa, network, ends, Weights::Unrounded, |step| {
+            if step.passed == network.layers.len() {
+                unrounded.clone_from(step.gradient);
+            }
+        });
+
+        let last = computed.get(network.layers.len());
+        let events = events.report();
+        let sample = Sample {
+            drift: compare(last, &reference, cell.format),
+            total: compare(last, &unrounded, cell.format),
+            counts: events.counts,
+            bound: bound.map(|bound| bound.relative(&reference)),
+        };
+        let value = if let [value] = last { Some(*value) } else { None };
+        Ok(Measured { value, events, sample })
+    }
+}
+
+/// The reference for a chain: forward where slopes are needed, then backward.
+fn reference_chain(
+    isa: Isa,
+    network: &Network,
+    ends: &Ends,
+    weights: Weights,
+    visit: impl FnMut(ReferenceStep<'_>),
+) {
+    let linear = network.activation == Activation::Identity;
+    let trace =
+        (!linear).then(|| reference_forward(isa, network, weights, ends.batch, &ends.input, Keep::Slopes));
+    let upstream = ScaledVector::new(&ends.upstream);
+    reference_backward(isa, network, weights, trace.as_ref(), ends.batch, &upstream, visit);
+}
+
+/// The gradients after each layer, one behind the other.
+#[derive(Default)]
+struct Gradients {
+    values: Vec<f64>,
+    ends: Vec<usize>,
+}
+
+impl Gradients {
+    fn push(&mut self, gradient: impl Iterator<Item = f64>) {
+        self.values.extend(gradient);
+        self.ends.push(self.values.len());
+    }
+
+    fn get(&self, passed: usize) -> &[f64] {
+        let start = if passed == 0 { 0 } else { self.ends[passed - 1] };
+        &self.values[start..self.ends[passed]]
+    }
+}
+
+/// What one layer with this many outputs may add to the error, in the setting of the cell. Roundings that are not to nearest err by up to
+/// 2u; a flushed result errs by up to the least normal number, in every product and every sum.
+fn layer_error(cell: &Cell, terms: usize) -> LayerError {
+    let format = cell.format;
+    let nearest = cell.rounding == Rounding::Nearest;
+    let unit = format.unit_roundoff() * if nearest { 1.0 } else { 2.0 };
+    let underflow = match (cell.subnormals, nearest) {
+        (Subnormals::Keep, true) => cell.summation.underflow(terms, format),
+        (Subnormals::Keep, false) => 2.0 * cell.summation.underflow(terms, format),
+        (Subnormals::Flush, _) => 8.0 * terms as f64 * format.min_normal(),
+    };
+    LayerError { gamma: cell.summation.bound(terms, unit, wide_unit(format)), underflow }
+}
+
+/// The random-walk law, where its conditions hold: random scalar gains, or Gaussian matrices with a summation whose law is known.
+fn expected_drift(cell: &Cell) -> Option<f64> {
+    let linear = cell.activation == Activation::Identity && cell.remedy == Remedy::None && cell.depth > 0;
+    let unit = cell.format.unit_roundoff();
+    match (&cell.gain, &cell.init, cell.rounding) {
+        _ if !linear => None,
+        (Some(crate::Gain::Normal { .. }), _, Rounding::Nearest) if cell.width == 1 => {
+            Some(scalar_chain_drift(unit, cell.depth, NEAREST_RMS))
+        }
+        (Some(crate::Gain::Normal { .. }), _, Rounding::Stochastic) if cell.width == 1 => {
+            Some(scalar_chain_drift(unit, cell.depth, STOCHASTIC_RMS))
+        }
+        (None, Init::Gaussian, Rounding::Nearest) if cell.width > 2 => {
+            let n = cell.width as f64;
+            let roundings = match cell.summation {
+                Summation::Recursive => n / 2.0 + 1.5,
+                Summation::Fused => (n + 1.0) / 2.0,
+                Summation::Compensated | Summation::Wide => 1.0,
+                Summation::Pairwise => return None,
+            };
+            Some(matrix_chain_drift(unit, cell.width, cell.depth, roundings))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! What a cell computes: a chain in the setting of the cell, beside the reference.
+//!
+//! [`chain`] looks at whole chains, [`layers`] at every layer of a network on real digits. Both compute the same things of each gradient, a
+//! [`Sample`](sample::Sample), and sum them up over the draws alike. To add a measure: a file here, and the variant that the compiler
+//! then asks for in [`Measure`].
+
+mod arithmetic;
+mod chain;
+mod layers;
+mod network;
+mod sample;
+
+use crate::cell::{Cell, Measure};
+use crate::row::Row;
+use gradchain_arith::Isa;
+use gradchain_gradients::{GradientError, Remedy};
+use thiserror::Error;
+
+/// Why a cell cannot be measured.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum MeasureError {
+    /// The network of the cell cannot be made or loaded.
+    #[error("{0}")]
+    Network(String),
+    /// The remedy does not work as it is set.
+    #[error(transparent)]
+    Remedy(#[from] GradientError),
+}
+
+/// The rows of a cell, computed with the instructions of `isa`, which do not change them.
+///
+/// # Errors
+/// If the network of the cell cannot be made.
+pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
+    match cell.measure {
+        Measure::Chain => chain::measure(cell, isa),
+        Measure::Layers => layers::measure(cell, isa),
+    }
+}
+
+/// What divides a gradient that a loss scale has multiplied; exact, a power of two.
+fn loss_scale(remedy: Remedy) -> f64 {
+    match remedy {
+        Remedy::LossScale(scale) => scale,
+        Remedy::None | Remedy::ClipValue(_) | Remedy::ClipNorm(_) | Remedy::Normalise => 1.0,
+    }
+}
