@@ -40,7 +40,11 @@ fn bench_ndarray<T: Peers>(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[
     let fits = "the benches make matching shapes";
     let weights = ArrayView2::from_shape((n, n), weights).expect(fits);
     let g = ArrayView1::from_shape(n, g).expect(fits);
-    check_step(weights.t().dot(&g).as_slice().expect(fits), weights.as_slice().expect(fits), g.as_slice().expect(fits));
+    check_step(
+        weights.t().dot(&g).as_slice().expect(fits),
+        weights.as_slice().expect(fits),
+        g.as_slice().expect(fits),
+    );
     group.bench_function("ndarray dot", |b| b.iter(|| black_box(weights).t().dot(&black_box(g))));
 }
 
@@ -116,7 +120,11 @@ fn check_step<T: Real>(out: &[T], weights: &[T], g: &[T]) {
     for (j, out) in out.iter().enumerate() {
         let terms = || (0..n).map(|i| weights[i * n + j].value() * g[i].value());
         let (sum, sizes): (f64, f64) = (terms().sum(), terms().map(f64::abs).sum());
-        assert!((out.value() - sum).abs() <= factor * sizes, "{} entry {j}: {out:?}, expected {sum:e}", T::NAME);
+        assert!(
+            (out.value() - sum).abs() <= factor * sizes,
+            "{} entry {j}: {out:?}, expected {sum:e}",
+            T::NAME
+        );
     }
 }
 
@@ -139,7 +147,13 @@ fn steps<T: Peers>(c: &mut Criterion) {
                 });
             });
         }
-        arith.times_transposed(Summation::Wide, &g, &weights, &mut out, Shape { rows: 1, inner: n, columns: n });
+        arith.times_transposed(
+            Summation::Wide,
+            &g,
+            &weights,
+            &mut out,
+            Shape { rows: 1, inner: n, columns: n },
+        );
         group.bench_function("wide, forward", |b| {
             b.iter(|| {
                 let shape = Shape { rows: 1, inner: n, columns: n };
@@ -165,9 +179,10 @@ fn chains<T: Real>(c: &mut Criterion) {
             group.bench_with_input(BenchmarkId::new(summation.name(), depth), &depth, |b, _| {
                 b.iter(|| {
                     let mut last = 0.0;
-                    backward(&arith, &rounded, setting, None, 1, black_box(&upstream), |step| {
+                    let pass = backward(&arith, &rounded, setting, None, 1, black_box(&upstream), |step| {
                         last = arith.value(step.gradient[0]);
                     });
+                    pass.expect("no remedy, so none that is set wrongly");
                     last
                 });
             });
@@ -192,17 +207,24 @@ fn activations<T: Real>(c: &mut Criterion) {
     for path in [Path::Output, Path::Input, Path::Symmetric, Path::Fused] {
         let mut gradient = numbers::<T>(ELEMENTS, 5);
         group.bench_function(format!("sigmoid gradient, {path}"), |b| {
-            b.iter(|| backpropagate_slice(&arith, Activation::Sigmoid, path, black_box(&mut gradient), &x, &y));
+            b.iter(|| {
+                backpropagate_slice(&arith, Activation::Sigmoid, path, black_box(&mut gradient), &x, &y)
+            });
         });
     }
     let mut gradient = numbers::<T>(ELEMENTS, 5);
     group.bench_function("relu gradient", |b| {
-        b.iter(|| backpropagate_slice(&arith, Activation::Relu, Path::Output, black_box(&mut gradient), &x, &y));
+        b.iter(|| {
+            backpropagate_slice(&arith, Activation::Relu, Path::Output, black_box(&mut gradient), &x, &y)
+        });
     });
     group.bench_function("loop through f32 and std", |b| {
         b.iter(|| {
             for (y, x) in y.iter_mut().zip(black_box(&x)) {
-                #[expect(clippy::disallowed_methods, reason = "the peer is what users write: the platform's exp")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the peer is what users write: the platform's exp"
+                )]
                 let s = 1.0 / (1.0 + (-x.value() as f32).exp());
                 *y = T::round_from(f64::from(s));
             }
@@ -222,7 +244,7 @@ fn clipping<T: Real>(c: &mut Criterion) {
         group.bench_function(remedy.to_string(), |b| {
             b.iter(|| {
                 gradient.copy_from_slice(&source);
-                remedy.apply(&arith, black_box(&mut gradient));
+                remedy.apply(&arith, black_box(&mut gradient)).expect("the limits are allowed ones");
             });
         });
     }

@@ -21,7 +21,7 @@ pub enum Init {
     Xavier,
     /// `N(0, 2/fan_in)` (He et al. 2015, eq. 10).
     He,
-    /// `N(0, 1/fan_in)` with zero bias (LeCun et al. 1998, section 4.6).
+    /// `N(0, 1/fan_in)` (LeCun et al. 1998, section 4.6): the numbers of [`Init::Gaussian`] under the name that frameworks give them.
     LeCun,
     /// Uniform on `±1/sqrt(fan_in)`, weights and biases: the default of torch.nn.Linear.
     Torch,
@@ -132,8 +132,16 @@ impl Draw {
         };
         let bias = match self.init {
             Init::Torch => Some(uniforms(rng, outputs, 1.0 / fan_in.sqrt())),
-            _ if self.bias_scale == 0.0 => None,
-            _ => Some(normals(rng, outputs, self.bias_scale)),
+            Init::Gaussian
+            | Init::Xavier
+            | Init::He
+            | Init::LeCun
+            | Init::Orthogonal
+            | Init::Constant(_)
+            | Init::Alternating(..)
+            | Init::RandomGain { .. } => {
+                (self.bias_scale != 0.0).then(|| normals(rng, outputs, self.bias_scale))
+            }
         };
         Layer { outputs, inputs, weights, weights_rest, bias }
     }

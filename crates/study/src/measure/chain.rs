@@ -10,7 +10,7 @@ use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Rounding, Subnormals, Summation, wide_unit};
 use gradchain_chain::{Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends};
 use gradchain_drift::{
-    ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, ScaledVector, Weights, compare,
+    ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, ScaledVector, Weights, compare, cosine,
     reference_backward, reference_forward,
 };
 use gradchain_gradients::Remedy;
@@ -89,7 +89,7 @@ impl WithKernels for Chain<'_> {
         let mut before = ScaledVector::default();
         reference_chain(*isa, &same_network, &same, Weights::Stored, |step| {
             let gradient = computed.get(step.passed);
-            events.observe(gradient, compare(gradient, step.gradient, cell.format).cosine);
+            events.observe(gradient, cosine(gradient, step.gradient));
             if let Some(bound) = &mut bound {
                 if step.passed > 0 {
                     let layer = &same_network.layers[same_network.layers.len() - step.passed];
