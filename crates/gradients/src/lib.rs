@@ -1,1 +1,23 @@
-//! gradients
+//! Norms, clipping, normalisation and loss scaling of gradients.
+//!
+//! The invariant of this crate: **a remedy reads exact norms and rounds each number once**. Norms neither overflow nor underflow and do not
+//! depend on grouping or threads; no epsilon enters a factor; what need not change keeps its bits.
+//!
+//! - [`norm`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
+//! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
+//! - [`scale`], [`unscale`]: static loss scaling by a power of two.
+//! - [`Remedy`]: these by name.
+
+mod clip;
+mod error;
+mod norm;
+mod remedy;
+mod scale;
+mod sum;
+
+pub use clip::{Clipping, NonFinite, Outcome, clip_by_norm, clip_by_value, normalise};
+pub use error::GradientError;
+pub use norm::{Norm, Order, norm};
+pub use remedy::Remedy;
+pub use scale::{first_non_finite, scale, unscale};
+pub use sum::Sum;

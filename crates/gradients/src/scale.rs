@@ -1,0 +1,58 @@
+//! Static loss scaling (Micikevicius et al. 2018, "Mixed precision training", section 3.2).
+//!
+//! The upstream gradient is multiplied by a power of two before the backward pass, which is linear in it, and the gradients are divided
+//! by it afterwards: what would have been subnormal or zero on the way keeps its bits.
+
+use crate::error::GradientError;
+use gradchain_arith::Arithmetic;
+
+/// Multiplies every number by `factor`, a power of two.
+///
+/// Exact unless the result overflows the format or falls below its least normal number; then it is rounded once. Number i draws its
+/// random bits from stream i.
+///
+/// # Errors
+/// If `factor` is not a power of two from 2^-1022 to 2^1022.
+pub fn scale<A: Arithmetic>(arith: &A, factor: f64, gradient: &mut [A::Number]) -> Result<(), GradientError> {
+    check_scale(factor)?;
+    multiply(arith, factor, gradient);
+    Ok(())
+}
+
+/// Divides every number by `factor`, a power of two: undoes [`scale`] bit for bit, unless a number left the normal range on the way.
+///
+/// Exact unless the result falls below the least normal number of the format (or overflows, for factors below 1); then it is rounded once.
+///
+/// # Errors
+/// If `factor` is not a power of two from 2^-1022 to 2^1022.
+pub fn unscale<A: Arithmetic>(
+    arith: &A,
+    factor: f64,
+    gradient: &mut [A::Number],
+) -> Result<(), GradientError> {
+    check_scale(factor)?;
+    // The reciprocal of a power of two is exact, and so is the product with it.
+    multiply(arith, 1.0 / factor, gradient);
+    Ok(())
+}
+
+/// The place of the first infinity or NaN: what a loss scaler asks of the stored gradient (a sum of finite numbers may overflow).
+pub fn first_non_finite<A: Arithmetic>(arith: &A, gradient: &[A::Number]) -> Option<usize> {
+    gradient.iter().position(|&g| !arith.value(g).is_finite())
+}
+
+/// Refuses what is not a power of two, or has no exact reciprocal.
+pub(crate) fn check_scale(factor: f64) -> Result<(), GradientError> {
+    let invertible = (f64::MIN_POSITIVE..=1.0 / f64::MIN_POSITIVE).contains(&factor);
+    if invertible && factor.to_bits() & ((1 << 52) - 1) == 0 {
+        return Ok(());
+    }
+    let allowed = "the powers of two from 2^-1022 to 2^1022";
+    Err(GradientError::OutOfRange { what: "loss-scale", value: factor, allowed })
+}
+
+fn multiply<A: Arithmetic>(arith: &A, factor: f64, gradient: &mut [A::Number]) {
+    for (i, g) in gradient.iter_mut().enumerate() {
+        *g = arith.stream(i as u64).round(arith.value(*g) * factor);
+    }
+}

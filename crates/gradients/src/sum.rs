@@ -1,0 +1,165 @@
+//! Exact sums of magnitudes and of squares.
+//!
+//! The sum is one long fixed-point number that holds every bit that a magnitude or a square of an f64 can have (Kulisch's long
+//! accumulator; Kulisch and Miranker 1986, "The arithmetic of the digital computer"). Adding to it is exact, so that a sum does not
+//! depend on the order of its terms, on how they are grouped, or on the number of threads. The number is kept in digits of 32
+//! bits in words of 64, which leaves 2^30 additions before carries must be passed on.
+
+use crate::norm::{Norm, Order};
+
+/// The exponent of the lowest bit: that of the square of the least f64.
+const LOWEST: i32 = 2 * -1074;
+/// Bits from 2^-2148 to 2^2048, and 64 more for as many terms.
+const DIGITS: usize = (2 * 1074 + 2048 + 64_usize).div_ceil(32) + 1;
+
+/// The terms of a norm, added exactly. Sums over parts of a gradient [`merge`](Sum::merge) into the sum over all of it.
+#[derive(Clone, Debug)]
+pub struct Sum {
+    order: Order,
+    /// `Σ digits[i] · 2^(32 i + LOWEST)`; unused for the infinity norm.
+    digits: [u64; DIGITS],
+    /// Additions since the digits last were below 2^32.
+    pending: u32,
+    /// The largest finite magnitude.
+    largest: f64,
+    infinite: bool,
+    nan: bool,
+}
+
+impl Sum {
+    /// The sum of no terms.
+    pub fn new(order: Order) -> Sum {
+        Sum { order, digits: [0; DIGITS], pending: 0, largest: 0.0, infinite: false, nan: false }
+    }
+
+    /// Adds the term of the number `x`: |x| for the one norm, x² for the two norm; exact.
+    #[inline]
+    pub fn add(&mut self, x: f64) {
+        let magnitude = x.abs();
+        if !magnitude.is_finite() {
+            self.nan |= x.is_nan();
+            self.infinite |= !x.is_nan();
+            return;
+        }
+        match self.order {
+            Order::Infinity => self.largest = self.largest.max(magnitude),
+            Order::One => {
+                let (m, e) = decompose(magnitude);
+                self.add_at(m, e);
+            }
+            Order::Two => {
+                let (m, e) = decompose(magnitude);
+                // Numbers of 32 bits and fewer, all those of the narrower formats, have squares of one word.
+                if m as u32 == 0 {
+                    self.add_at((m >> 32) * (m >> 32), 2 * (e + 32));
+                } else if m.trailing_zeros() >= 21 {
+                    self.add_at((m >> 21) * (m >> 21), 2 * (e + 21));
+                } else {
+                    let square = u128::from(m) * u128::from(m);
+                    self.add_at(square as u64, 2 * e);
+                    self.add_at((square >> 64) as u64, 2 * e + 64);
+                }
+            }
+        }
+    }
+
+    /// Adds all terms of `other`, a sum of the same norm; exact.
+    ///
+    /// # Panics
+    /// If the norms differ.
+    pub fn merge(&mut self, other: &Sum) {
+        assert_eq!(self.order, other.order, "sums of different norms");
+        self.carry();
+        let mut other = other.clone();
+        other.carry();
+        for (digit, theirs) in self.digits.iter_mut().zip(other.digits) {
+            *digit += theirs;
+        }
+        self.pending = 1;
+        self.largest = self.largest.max(other.largest);
+        self.infinite |= other.infinite;
+        self.nan |= other.nan;
+    }
+
+    /// The norm, the exact one rounded once to 53 bits: NaN if a term was, else infinite if a term was.
+    pub fn norm(&self) -> Norm {
+        if self.nan {
+            return Norm::from_f64(f64::NAN);
+        }
+        if self.infinite {
+            return Norm::from_f64(f64::INFINITY);
+        }
+        match self.order {
+            Order::Infinity => Norm::from_f64(self.largest),
+            Order::One => {
+                let (top, exponent, sticky) = self.leading_bits();
+                Norm::rounded(top, exponent, sticky)
+            }
+            Order::Two => {
+                let (top, exponent, sticky) = self.leading_bits();
+                // An even exponent can be halved; 127 bits still give 64 bits of the root and whether there are more.
+                let (top, exponent, sticky) = if exponent % 2 == 0 {
+                    (top, exponent, sticky)
+                } else {
+                    (top >> 1, exponent + 1, sticky || top & 1 == 1)
+                };
+                let root = top.isqrt();
+                Norm::rounded(root, exponent / 2, sticky || root * root != top)
+            }
+        }
+    }
+
+    /// Adds `m · 2^exponent`.
+    #[inline]
+    fn add_at(&mut self, m: u64, exponent: i32) {
+        let bit = (exponent - LOWEST) as usize;
+        let shifted = u128::from(m) << (bit % 32);
+        let digits = &mut self.digits[bit / 32..][..3];
+        digits[0] += u64::from(shifted as u32);
+        digits[1] += u64::from((shifted >> 32) as u32);
+        digits[2] += (shifted >> 64) as u64;
+        self.pending += 1;
+        if self.pending == 1 << 30 {
+            self.carry();
+        }
+    }
+
+    /// Brings all digits below 2^32.
+    fn carry(&mut self) {
+        let mut carry = 0;
+        for digit in &mut self.digits {
+            let sum = *digit + carry;
+            *digit = u64::from(sum as u32);
+            carry = sum >> 32;
+        }
+        self.pending = 0;
+    }
+
+    /// The sum as (m, e, sticky): `m · 2^e`, and more, by less than 2^e, where sticky. Unless the sum is zero, m has all 128 bits.
+    fn leading_bits(&self) -> (u128, i64, bool) {
+        let mut sum = self.clone();
+        sum.carry();
+        let top = sum.digits.iter().rposition(|&digit| digit != 0).unwrap_or(0).max(3);
+        let mut m = sum.digits[top - 3..=top].iter().rev().fold(0, |m, &digit| m << 32 | u128::from(digit));
+        let mut exponent = i64::from(LOWEST) + 32 * (top as i64 - 3);
+        if m == 0 {
+            return (0, exponent, false);
+        }
+        let shift = m.leading_zeros();
+        m <<= shift;
+        exponent -= i64::from(shift);
+        let Some((&next, rest)) = sum.digits[..top - 3].split_last() else { return (m, exponent, false) };
+        // With digits below the four, the first of the four is not zero: the shift is below 32, and the next digit fills the gap.
+        let filled = next << shift;
+        m |= u128::from(filled >> 32);
+        (m, exponent, filled as u32 != 0 || rest.iter().any(|&digit| digit != 0))
+    }
+}
+
+/// The finite `x >= 0` as (m, e) with `x = m · 2^e` and m below 2^53.
+pub(crate) fn decompose(x: f64) -> (u64, i32) {
+    let bits = x.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let biased = (bits >> 52) as i32;
+    if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) }
+}

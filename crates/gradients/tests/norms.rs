@@ -1,0 +1,191 @@
+//! Norms against exact ones, and their edge cases.
+
+use dashu_float::FBig;
+use dashu_float::round::mode::HalfEven;
+use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rules, bf16, f16};
+use gradchain_gradients::{Norm, Order, Sum, norm};
+use safetensors::SafeTensors;
+
+fn native<T: Real>() -> Native<T> {
+    Native::new(Isa::PORTABLE)
+}
+
+/// The norm of `values` rounded into T.
+fn of<T: Real>(order: Order, values: &[f64]) -> Norm {
+    let values: Vec<T> = values.iter().map(|&x| T::round_from(x)).collect();
+    norm(&native::<T>(), order, &[&values])
+}
+
+fn two<T: Real>(values: &[f64]) -> f64 {
+    of::<T>(Order::Two, values).to_f64()
+}
+
+/// A1 to A8: no overflow, no underflow, no saturation.
+#[test]
+fn range_is_no_limit() {
+    assert_eq!(two::<f16>(&[300.0]), 300.0);
+    assert_eq!(two::<f16>(&[256.0]), 256.0);
+    assert_eq!(two::<f16>(&[255.875]), 255.875);
+    // In f16 50000 is 49984; sqrt(2) times it lies beyond the largest number.
+    assert_eq!(two::<f16>(&[50000.0; 2]), 2.0_f64.sqrt() * 49984.0);
+    let least = f64::powi(2.0, -24);
+    assert_eq!(two::<f16>(&[least; 1000]), 1000.0_f64.sqrt() * least);
+    let tiny = f64::from(1e-40_f32);
+    assert!((two::<f32>(&[1e-40; 9]) - 3.0 * tiny).abs() <= tiny * 1e-15);
+    assert_eq!(two::<bf16>(&[1e20, 1.0, 1.0]), bf16::round_from(1e20).value());
+    assert_eq!(two::<f32>(&[1e20, 1.0, 1.0]), f64::from(1e20_f32));
+    assert_eq!(two::<f64>(&[1e200; 2]), 1.414213562373095e200);
+    assert_eq!(two::<f64>(&[1e-200; 4]), 2e-200);
+    assert_eq!(two::<f64>(&[f64::from_bits(1)]), f64::from_bits(1));
+    assert_eq!(two::<f64>(&[f64::from_bits(1); 3]), f64::from_bits(2)); // 1.73 of the least number
+    for n in [2048, 4096, 65536] {
+        assert_eq!(two::<f16>(&vec![1.0; n]), (n as f64).sqrt());
+        assert_eq!(two::<bf16>(&vec![1.0; n]), (n as f64).sqrt());
+    }
+    // Beyond f64 a norm is still a number.
+    let huge = of::<f64>(Order::Two, &[f64::MAX; 1 << 10]);
+    assert_eq!((huge.to_f64(), huge.is_finite(), huge.exponent()), (f64::INFINITY, true, 1028));
+    assert_eq!(of::<f64>(Order::One, &[f64::MAX; 2]).exponent(), 1024);
+    assert!(huge.exceeds(f64::MAX) && !huge.exceeds(f64::INFINITY));
+}
+
+/// A9: nothing has the norm 0; empty tensors in a list do not count.
+#[test]
+fn empty() {
+    for order in Order::ALL {
+        assert_eq!(of::<f32>(order, &[]).to_f64(), 0.0);
+        assert_eq!(norm(&native::<f16>(), order, &[]).to_f64(), 0.0);
+        let list: [&[f64]; 3] = [&[], &[-3.0], &[]];
+        assert_eq!(norm(&native::<f64>(), order, &list).to_f64(), 3.0);
+    }
+}
+
+/// A10, A11 and A13: NaN before infinity before numbers, in any place; zeros of both signs give +0.
+#[test]
+fn specials() {
+    for order in Order::ALL {
+        for at in 0..4 {
+            let mut values = [1.0, -2.0, 0.5, -0.0];
+            values[at] = f64::NEG_INFINITY;
+            assert_eq!(of::<f16>(order, &values).to_f64(), f64::INFINITY, "{order}");
+            values[3 - at] = f64::NAN;
+            assert!(of::<f16>(order, &values).to_f64().is_nan(), "{order}");
+        }
+        assert_eq!(of::<f64>(order, &[-0.0, -0.0]).to_f64().to_bits(), 0);
+    }
+    // A format without infinities.
+    let arith = Emulated::new(Format::E4M3, Rules::default(), 0);
+    assert!(norm(&arith, Order::Infinity, &[&[arith.round(1e6), 1.0]]).to_f64().is_nan());
+}
+
+/// A12: the orders, and texts that name none.
+#[test]
+fn orders() {
+    let values = [3.0, -4.0, 0.0];
+    let all = ["1", "2", "inf"].map(|p| of::<f32>(p.parse().unwrap(), &values).to_f64());
+    assert_eq!(all, [7.0, 5.0, 4.0]);
+    for p in ["0", "0.5", "-1", "nan", "3"] {
+        let error = p.parse::<Order>().unwrap_err().to_string();
+        assert_eq!(error, format!("unknown norm `{p}`; known: 1, 2, inf"));
+    }
+}
+
+/// Numbers over `binades` binades, of both signs.
+fn spread(n: usize, binades: u64) -> Vec<f64> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state >> 11
+    };
+    (0..n)
+        .map(|_| {
+            let exponent = 1023 - binades / 2 + (next() >> 20) % binades;
+            f64::from_bits(next() & ((1 << 52) - 1) | exponent << 52 | (next() & 1) << 63)
+        })
+        .collect()
+}
+
+/// A14: the same bits for any grouping, order and number of threads.
+#[test]
+fn grouping_does_not_matter() {
+    let values = spread(10_000, 300);
+    for order in Order::ALL {
+        let whole = norm(&native::<f64>(), order, &[&values]);
+        for groups in [2, 7, 100] {
+            let tensors: Vec<&[f64]> = values.chunks(values.len().div_ceil(groups)).collect();
+            assert_eq!(norm(&native::<f64>(), order, &tensors), whole);
+            let mut parts = std::thread::scope(|scope| {
+                let part = |tensor: &[f64]| {
+                    let mut sum = Sum::new(order);
+                    tensor.iter().for_each(|&x| sum.add(x));
+                    sum
+                };
+                let threads: Vec<_> =
+                    tensors.iter().map(|tensor| scope.spawn(move || part(tensor))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<Sum>>()
+            });
+            let mut sum = parts.pop().unwrap();
+            parts.iter().for_each(|part| sum.merge(part));
+            assert_eq!(sum.norm(), whole);
+        }
+        let mut backwards = values.clone();
+        backwards.reverse();
+        assert_eq!(norm(&native::<f64>(), order, &[&backwards]), whole);
+    }
+}
+
+/// The one and two norms are the exact ones rounded once, against arithmetic of 5000 bits.
+#[test]
+fn correctly_rounded() {
+    type Big = FBig<HalfEven, 2>;
+    let big = |x: f64| Big::try_from(x).unwrap().with_precision(5000).value();
+    for (n, binades) in
+        [(1, 1), (2, 1), (3, 1), (5, 4), (17, 60), (100, 1), (100, 20), (40, 1000), (40, 2000)]
+    {
+        for draw in 0..20 {
+            let values = &spread(n * 20, binades)[n * draw..][..n];
+            let zero = big(0.0);
+            let squares = values.iter().fold(zero.clone(), |sum, &x| sum + big(x) * big(x));
+            let magnitudes = values.iter().fold(zero, |sum, &x| sum + big(x.abs()));
+            for (order, exact) in [(Order::Two, squares.sqrt()), (Order::One, magnitudes)] {
+                let got = of::<f64>(order, values);
+                let expected = exact.with_precision(53).value().to_f64().value();
+                assert_eq!(got.to_f64(), expected, "{order} {n} {binades}");
+            }
+        }
+    }
+}
+
+/// A6 and its like: long vectors of one value.
+#[test]
+fn long_vectors() {
+    let bytes =
+        std::fs::read(format!("{}/tests/data/norm_fill.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let number = |name: String| f64::from_le_bytes(tensors.tensor(&name).unwrap().data().try_into().unwrap());
+    let ids: Vec<&str> = tensors.names().into_iter().filter_map(|name| name.strip_suffix("/value")).collect();
+    let mut worst: f64 = 0.0;
+    for id in &ids {
+        let (n, value, exact) =
+            (number(format!("{id}/n")), number(format!("{id}/value")), number(format!("{id}/exact_norm")));
+        // n copies by doubling: adding is exact, so that this is what n additions give.
+        let mut doubled = Sum::new(Order::Two);
+        doubled.add(value);
+        let mut sum = Sum::new(Order::Two);
+        let mut rest = n as u64;
+        while rest > 0 {
+            if rest & 1 == 1 {
+                sum.merge(&doubled);
+            }
+            doubled.merge(&doubled.clone());
+            rest /= 2;
+        }
+        worst = worst.max((sum.norm().to_f64() / exact - 1.0).abs());
+        if n as u64 <= 1 << 20 {
+            let same: Vec<f64> = vec![value; n as usize];
+            assert_eq!(norm(&native::<f64>(), Order::Two, &[&same]), sum.norm(), "{id}");
+        }
+    }
+    println!("{} long vectors: largest relative error {worst:e}", ids.len());
+    assert!(ids.len() == 52 && worst <= 1e-15);
+}
