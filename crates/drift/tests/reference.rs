@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{Big, big, big_of, floats, linear, log2_error, scalar_chain, shifted};
+use common::{
+    Big, big, big_of, cases, chain_network, floats, linear, log2_error, mlp_network, read, scalar_chain,
+    shifted,
+};
 use gradchain_activations::Activation;
 use gradchain_arith::Isa;
 use gradchain_chain::{Layer, Network};
@@ -11,20 +14,9 @@ use gradchain_drift::{
     reference_forward, upstream_from_targets, weight_gradient_norm,
 };
 use safetensors::SafeTensors;
-use serde_json::Value;
 
 fn isa() -> Isa {
     Isa::choose().expect("an instruction set")
-}
-
-fn read(name: &str) -> (Vec<u8>, Value) {
-    let path = |ending: &str| format!("{}/tests/data/{name}.{ending}", env!("CARGO_MANIFEST_DIR"));
-    let json = std::fs::read_to_string(path("json")).expect("the cases");
-    (std::fs::read(path("safetensors")).expect("the data"), serde_json::from_str(&json).expect("JSON"))
-}
-
-fn cases(json: &Value) -> &[Value] {
-    json["cases"].as_array().expect("cases")
 }
 
 /// Relative error of `got` against a number that is itself rounded to f64; 0 for two zeros.
@@ -50,12 +42,10 @@ fn chains_of_matrices() {
         let (n, depth) =
             (case["n"].as_u64().expect("n") as usize, case["depth"].as_u64().expect("depth") as usize);
         let tensor = |name: &str| floats(&file, &format!("{id}/{name}"));
-        let (m, g) = (tensor("m"), tensor("g"));
+        let g = tensor("g");
         let (mantissas, exponents) = (tensor("exact_v_mant"), tensor("exact_v_exp"));
         let log2_norm = tensor("log2_norm");
-        // The backward pass goes through the last layer first, and that one is M_1.
-        let layers = m.chunks_exact(n * n).rev().map(|m| linear(n, n, m.to_vec())).collect();
-        let network = Network { layers, activation: Activation::Identity };
+        let network = chain_network(&file, case);
         let mut visited = 0;
         reference_backward(isa(), &network, Weights::Stored, None, 1, &ScaledVector::new(&g), |step| {
             visited += 1;
@@ -82,24 +72,8 @@ fn deep_networks() {
         let id = case["id"].as_str().expect("id");
         let depth = case["depth"].as_u64().expect("depth") as usize;
         let batch = case["batch"].as_u64().expect("batch") as usize;
-        let widths: Vec<usize> = case["widths"]
-            .as_array()
-            .expect("widths")
-            .iter()
-            .map(|w| w.as_u64().expect("a width") as usize)
-            .collect();
-        let activation = match case["activation"].as_str().expect("activation") {
-            "sigmoid" => Activation::Sigmoid,
-            "tanh" => Activation::Tanh,
-            "relu" => Activation::Relu,
-            other => panic!("{other}"),
-        };
+        let network = mlp_network(&file, case);
         let tensor = |name: &str| floats(&file, &format!("{id}/{name}"));
-        let layers = (0..depth).map(|i| Layer {
-            bias: Some(tensor(&format!("b/{i}"))),
-            ..linear(widths[i + 1], widths[i], tensor(&format!("w/{i}")))
-        });
-        let network = Network { layers: layers.collect(), activation };
         let trace = reference_forward(isa(), &network, Weights::Stored, batch, &tensor("x"), Keep::Values);
         let output = worst_error(&trace.output, &tensor("exact/h_last"));
         let upstream = upstream_from_targets(&trace.output, &tensor("y"));

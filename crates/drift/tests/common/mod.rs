@@ -3,9 +3,11 @@
 
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
+use gradchain_activations::Activation;
 use gradchain_chain::{Layer, Network};
 use gradchain_drift::DoubleDouble;
 use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
 
 /// An exact or high-precision number.
 pub(crate) type Big = FBig<HalfEven, 2>;
@@ -79,5 +81,42 @@ pub(crate) fn linear(outputs: usize, inputs: usize, weights: Vec<f64>) -> Layer 
 /// A network of layers of width 1, all with these weights.
 pub(crate) fn scalar_chain(depth: usize, weight: f64, rest: Option<f64>) -> Network {
     let layer = Layer { weights_rest: rest.map(|r| vec![r]), ..linear(1, 1, vec![weight]) };
-    Network { layers: vec![layer; depth], activation: gradchain_activations::Activation::Identity }
+    Network { layers: vec![layer; depth], activation: Activation::Identity }
+}
+
+/// The tensors and the cases of a file of reference data.
+pub(crate) fn read(name: &str) -> (Vec<u8>, Value) {
+    let path = |ending: &str| format!("{}/tests/data/{name}.{ending}", env!("CARGO_MANIFEST_DIR"));
+    let json = std::fs::read_to_string(path("json")).expect("the cases");
+    (std::fs::read(path("safetensors")).expect("the data"), serde_json::from_str(&json).expect("JSON"))
+}
+
+/// The cases in the description of a file.
+pub(crate) fn cases(json: &Value) -> &[Value] {
+    json["cases"].as_array().expect("cases")
+}
+
+/// The network of a case of `mlp`.
+pub(crate) fn mlp_network(file: &SafeTensors<'_>, case: &Value) -> Network {
+    let id = case["id"].as_str().expect("id");
+    let widths: Vec<usize> = case["widths"]
+        .as_array()
+        .expect("widths")
+        .iter()
+        .map(|width| width.as_u64().expect("a width") as usize)
+        .collect();
+    let layers = widths.windows(2).enumerate().map(|(i, widths)| Layer {
+        bias: Some(floats(file, &format!("{id}/b/{i}"))),
+        ..linear(widths[1], widths[0], floats(file, &format!("{id}/w/{i}")))
+    });
+    let activation = case["activation"].as_str().expect("activation").parse().expect("a known activation");
+    Network { layers: layers.collect(), activation }
+}
+
+/// The linear chain of a case of `chain`. The backward pass goes through the last layer first, and that one is M_1.
+pub(crate) fn chain_network(file: &SafeTensors<'_>, case: &Value) -> Network {
+    let n = case["n"].as_u64().expect("n") as usize;
+    let m = floats(file, &format!("{}/m", case["id"].as_str().expect("id")));
+    let layers = m.chunks_exact(n * n).rev().map(|m| linear(n, n, m.to_vec())).collect();
+    Network { layers, activation: Activation::Identity }
 }
