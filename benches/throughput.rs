@@ -1,10 +1,9 @@
 //! How long the pieces of a gradient chain take in each format, with the peers in the same group.
 //!
-//! Every group is named `time_...`; throughput counts weights (steps, chains) or elements (activations, clipping). Peers: `matrixmultiply`,
+//! Every group is named `time_...`; throughput counts weights (steps) or elements (activations, clipping). Peers: `matrixmultiply`,
 //! ndarray's `dot`, and plain loops over the numbers of `half`. Results are checked against the peers' before anything is timed.
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Isa, Native, Real, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends};
@@ -12,6 +11,7 @@ use gradchain_gradients::Remedy;
 use gradchain_kernels::{Kernels, MatrixMultiply, Shape, matrixmultiply_times};
 use ndarray::{ArrayView1, ArrayView2, LinalgScalar};
 use std::hint::black_box;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// Widths of a layer: 64 x 64 lies in the first cache, 512 x 512 in the second or third.
@@ -29,88 +29,53 @@ fn numbers<T: Real>(size: usize, seed: u64) -> Vec<T> {
     draw_ends((1, 1), size, Upstream::Normal, seed, 0).upstream.into_iter().map(T::round_from).collect()
 }
 
-/// What a format is compared with beside the summations: peers that own the order of their sums.
+/// A step `W^T g` of a square layer of width n: weights, g, result.
+type Step<T> = fn(&[T], &[T], &mut [T]);
+
+/// What a format is compared with: steps of other crates, which own the order of their sums.
 trait Peers: Real + LinalgScalar {
-    /// Adds the peers of a matrix-vector step `W^T g` to a group.
-    fn step_peers(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[Self], g: &[Self], n: usize);
+    /// The peers by name.
+    const STEPS: [(&'static str, Step<Self>); 2];
 }
 
-/// `W^T g` by ndarray's `dot`.
-fn bench_ndarray<T: Peers>(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[T], g: &[T], n: usize) {
+fn ndarray_dot<T: LinalgScalar>(weights: &[T], g: &[T], out: &mut [T]) {
+    let n = g.len();
     let fits = "the benches make matching shapes";
     let weights = ArrayView2::from_shape((n, n), weights).expect(fits);
-    let g = ArrayView1::from_shape(n, g).expect(fits);
-    check_step(
-        weights.t().dot(&g).as_slice().expect(fits),
-        weights.as_slice().expect(fits),
-        g.as_slice().expect(fits),
-    );
-    group.bench_function("ndarray dot", |b| b.iter(|| black_box(weights).t().dot(&black_box(g))));
+    let product = weights.t().dot(&ArrayView1::from_shape(n, g).expect(fits));
+    out.copy_from_slice(product.as_slice().expect(fits));
 }
 
-fn bench_matrixmultiply<T: Peers + MatrixMultiply>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    weights: &[T],
-    g: &[T],
-    n: usize,
-) {
-    let shape = Shape { rows: 1, inner: n, columns: n };
-    let mut out = vec![T::default(); n];
-    matrixmultiply_times(g, weights, &mut out, shape);
-    check_step(&out, weights, g);
-    group.bench_function("matrixmultiply", |b| {
-        b.iter(|| matrixmultiply_times(black_box(g), black_box(weights), &mut out, shape));
-    });
+fn matrixmultiply<T: MatrixMultiply>(weights: &[T], g: &[T], out: &mut [T]) {
+    matrixmultiply_times(g, weights, out, Shape { rows: 1, inner: g.len(), columns: g.len() });
 }
 
-/// `W^T g` as a user of `half` writes it: one row of W after the other, operators of the 16-bit type.
-fn bench_half_loop<T: Peers + std::ops::AddAssign>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    weights: &[T],
-    g: &[T],
-    n: usize,
-) {
-    let mut out = vec![T::default(); n];
-    group.bench_function("half loop", |b| {
-        b.iter(|| {
-            out.fill(T::default());
-            for (row, &g) in black_box(weights).chunks_exact(n).zip(black_box(g)) {
-                for (out, &w) in out.iter_mut().zip(row) {
-                    *out += w * g;
-                }
-            }
-            black_box(out[0])
-        });
-    });
-    check_step(&out, weights, g);
+/// As a user of `half` writes it: one row of W after the other, operators of the 16-bit type.
+fn half_loop<T: Real + LinalgScalar + AddAssign>(weights: &[T], g: &[T], out: &mut [T]) {
+    out.fill(T::default());
+    for (row, &g) in weights.chunks_exact(g.len()).zip(g) {
+        for (out, &w) in out.iter_mut().zip(row) {
+            *out += w * g;
+        }
+    }
 }
 
 impl Peers for f16 {
-    fn step_peers(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[f16], g: &[f16], n: usize) {
-        bench_half_loop(group, weights, g, n);
-        bench_ndarray(group, weights, g, n);
-    }
+    const STEPS: [(&'static str, Step<f16>); 2] = [("half loop", half_loop), ("ndarray dot", ndarray_dot)];
 }
 
 impl Peers for bf16 {
-    fn step_peers(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[bf16], g: &[bf16], n: usize) {
-        bench_half_loop(group, weights, g, n);
-        bench_ndarray(group, weights, g, n);
-    }
+    const STEPS: [(&'static str, Step<bf16>); 2] = [("half loop", half_loop), ("ndarray dot", ndarray_dot)];
 }
 
 impl Peers for f32 {
-    fn step_peers(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[f32], g: &[f32], n: usize) {
-        bench_matrixmultiply(group, weights, g, n);
-        bench_ndarray(group, weights, g, n);
-    }
+    const STEPS: [(&'static str, Step<f32>); 2] =
+        [("matrixmultiply", matrixmultiply), ("ndarray dot", ndarray_dot)];
 }
 
 impl Peers for f64 {
-    fn step_peers(group: &mut BenchmarkGroup<'_, WallTime>, weights: &[f64], g: &[f64], n: usize) {
-        bench_matrixmultiply(group, weights, g, n);
-        bench_ndarray(group, weights, g, n);
-    }
+    const STEPS: [(&'static str, Step<f64>); 2] =
+        [("matrixmultiply", matrixmultiply), ("ndarray dot", ndarray_dot)];
 }
 
 /// Demands that `out` is `W^T g` within twice the bound of any order of summation, in the format.
@@ -160,13 +125,17 @@ fn steps<T: Peers>(c: &mut Criterion) {
                 arith.times_transposed(Summation::Wide, black_box(&g), black_box(&weights), &mut out, shape);
             });
         });
-        T::step_peers(&mut group, &weights, &g, n);
+        for (name, step) in T::STEPS {
+            step(&weights, &g, &mut out);
+            check_step(&out, &weights, &g);
+            group.bench_function(name, |b| b.iter(|| step(black_box(&weights), black_box(&g), &mut out)));
+        }
         group.finish();
     }
 }
 
-/// Whole backward passes of linear chains of width 64; the throughput is weights a second, so that a flat line over depth is linear cost.
-fn chains<T: Real>(c: &mut Criterion) {
+/// Whole backward passes of linear chains of width 64. No throughput here: criterion would draw it over the weights and not over the depth.
+fn chains<T: Peers>(c: &mut Criterion) {
     const WIDTH: usize = 64;
     let arith = Native::<T>::new(isa());
     let mut group = c.benchmark_group(format!("time_chain_{}", T::NAME));
@@ -184,6 +153,24 @@ fn chains<T: Real>(c: &mut Criterion) {
                     });
                     pass.expect("no remedy, so none that is set wrongly");
                     last
+                });
+            });
+        }
+        let layers: Vec<Vec<T>> = network
+            .layers
+            .iter()
+            .map(|layer| layer.weights.iter().map(|&w| T::round_from(w)).collect())
+            .collect();
+        for (name, step) in T::STEPS {
+            let (mut g, mut before) = (upstream.clone(), upstream.clone());
+            group.bench_with_input(BenchmarkId::new(name, depth), &depth, |b, _| {
+                b.iter(|| {
+                    g.copy_from_slice(black_box(&upstream));
+                    for weights in layers.iter().rev() {
+                        step(weights, &g, &mut before);
+                        std::mem::swap(&mut g, &mut before);
+                    }
+                    arith.value(g[0])
                 });
             });
         }
