@@ -87,8 +87,7 @@ fn table<T: Real>(isa: Isa, summation: Summation) -> Vec<[f64; SEEDS]> {
     let arith = Native::<T>::new(isa);
     let deepest = DEPTHS[DEPTHS.len() - 1];
     let mut values = vec![[0.0; SEEDS]; DEPTHS.len()];
-    for number in 0..SEEDS {
-        let seed = number as u64;
+    for (number, seed) in (0..SEEDS).zip(0..) {
         // Orthogonal layers keep the norm, so that every format stays inside its range at every depth.
         let network = Draw::square(Init::Orthogonal, WIDTH, deepest, Activation::Identity, seed).network();
         let rounded = Rounded::of(&arith, &network);
