@@ -1,1 +1,42 @@
-//! study
+//! Studies: a text in, rows out.
+//!
+//! The invariant of this crate: **the bytes of the rows depend on the study and the program alone**, never on the number of threads, the
+//! machine, the order in which cells finish, or an interruption in between. It opens no file and knows no terminal: it takes texts,
+//! callbacks and flags.
+//!
+//! - [`Study`]: a study file; [`Study::plan`] gives its [`Cell`]s, each with a stable id.
+//! - [`measure()`]: the [`Row`]s of a cell. [`COLUMNS`]: what every field of a row means.
+//! - [`run()`]: cells in parallel, [`Record`]s in order. [`keep`]: what an interrupted run left. [`compare`]: committed against measured.
+
+mod axis;
+mod builtin;
+mod cell;
+mod check;
+mod columns;
+mod gain;
+mod grid;
+mod measure;
+mod record;
+mod resume;
+mod row;
+mod run;
+mod study;
+mod study_file;
+
+pub use gradchain_activations::{Activation, Path};
+pub use gradchain_chain::Upstream;
+pub use gradchain_gradients::Remedy;
+
+pub use axis::Axis;
+pub use builtin::BUILTIN;
+pub use cell::{Cell, Init, Measure, NetworkFile};
+pub use check::{Difference, compare};
+pub use columns::{COLUMNS, Column, Kind, column};
+pub use gain::{Gain, Number};
+pub use grid::MAX_CELLS;
+pub use measure::{MeasureError, measure};
+pub use record::{Record, SCHEMA_VERSION, Timing, csv_header, plain};
+pub use resume::{Kept, in_order, keep};
+pub use row::{Row, Value};
+pub use run::{Event, MeasureFn, Outcome, RunError, Shard, run};
+pub use study::{DRAWS, Load, Origin, Study, StudyError};

@@ -5,4 +5,4 @@
 
 mod rounding;
 
-pub use rounding::{NEAREST_RMS, STOCHASTIC_RMS, matrix_chain_drift, scalar_chain_drift};
+pub use rounding::{NEAREST_RMS, STOCHASTIC_RMS, gaussian_growth, matrix_chain_drift, scalar_chain_drift};

@@ -16,23 +16,24 @@ pub fn scalar_chain_drift(unit: f64, depth: usize, one_rounding: f64) -> f64 {
     one_rounding * unit * (depth as f64).sqrt()
 }
 
-/// Root-mean-square relative drift of a vector that passes `depth` Gaussian matrices of width n whose entries are numbers of the
-/// format: `c u sqrt(f Σ_(k<d) ρ^k)` with `ρ = n / (n - 2)`, how a relative error in a random direction grows.
+/// Root-mean-square relative drift of a vector that passes `depth` matrices whose entries are numbers of the format: `c u sqrt(f Σ_(k<d) ρ^k)`.
 ///
-/// `roundings` is the factor f: 1 where each sum is rounded once (wide or compensated summation), `(n + 1) / 2` for a
-/// fused, `n / 2 + 3 / 2` for a recursive sum of n products in the format. Without meaning for n <= 2, where the result is NaN.
-pub fn matrix_chain_drift(unit: f64, width: usize, depth: usize, roundings: f64) -> f64 {
-    if width <= 2 {
-        return f64::NAN;
-    }
-    let n = width as f64;
-    let growth = n / (n - 2.0);
+/// - `growth` is ρ, how much the square of a relative error grows from layer to layer: [`gaussian_growth`], or 1 for orthogonal matrices.
+/// - `roundings` is the factor f: 1 where each sum is rounded once (wide or compensated summation), `(n + 1) / 2` for a fused,
+///   `n / 2 + 3 / 2` for a recursive sum of n products in the format.
+pub fn matrix_chain_drift(unit: f64, depth: usize, growth: f64, roundings: f64) -> f64 {
     let (mut power, mut sum) = (1.0, 0.0);
     for _ in 0..depth {
         sum += power;
         power *= growth;
     }
     NEAREST_RMS * unit * (roundings * sum).sqrt()
+}
+
+/// `n / (n - 2)`: the mean square of the norm of an error in a random direction over that of the gradient, after one Gaussian matrix of
+/// width n. Infinite for n <= 2, where that mean does not exist.
+pub fn gaussian_growth(width: usize) -> f64 {
+    if width <= 2 { f64::INFINITY } else { width as f64 / (width - 2) as f64 }
 }
 
 #[cfg(test)]
@@ -49,10 +50,11 @@ mod tests {
     /// For n = 64, d = 16 in units of u sqrt(d): storage alone 0.481, weights rounded too 0.680, a recursive sum 2.783.
     #[test]
     fn matrix_chains() {
-        let in_units = |roundings| matrix_chain_drift(1.0, 64, 16, roundings) / 4.0;
+        let in_units = |roundings| matrix_chain_drift(1.0, 16, gaussian_growth(64), roundings) / 4.0;
         assert!((in_units(1.0) - 0.481).abs() < 5e-4, "{}", in_units(1.0));
         assert!((in_units(2.0) - 0.680).abs() < 5e-4, "{}", in_units(2.0));
         assert!((in_units(33.5) - 2.783).abs() < 1e-3, "{}", in_units(33.5));
+        assert_eq!(matrix_chain_drift(1.0, 16, 1.0, 4.0), 8.0 * NEAREST_RMS);
         assert!((scalar_chain_drift(1.0, 100, NEAREST_RMS) - 4.246_609).abs() < 1e-6);
     }
 }

@@ -5,6 +5,7 @@ use super::network::{Networks, Widths};
 use super::sample::{Sample, earliest, summarise};
 use super::{MeasureError, loss_scale};
 use crate::cell::{Cell, Init};
+use crate::gain::Gain;
 use crate::row::Row;
 use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Rounding, Subnormals, Summation, wide_unit};
@@ -14,7 +15,9 @@ use gradchain_drift::{
     reference_backward, reference_forward,
 };
 use gradchain_gradients::Remedy;
-use gradchain_theory::{NEAREST_RMS, STOCHASTIC_RMS, matrix_chain_drift, scalar_chain_drift};
+use gradchain_theory::{
+    NEAREST_RMS, STOCHASTIC_RMS, gaussian_growth, matrix_chain_drift, scalar_chain_drift,
+};
 
 /// The row of a cell.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
@@ -169,28 +172,32 @@ fn layer_error(cell: &Cell, terms: usize) -> LayerError {
     LayerError { gamma: cell.summation.bound(terms, unit, wide_unit(format)), underflow }
 }
 
-/// The random-walk law, where its conditions hold: random scalar gains, or Gaussian matrices with a summation whose law is known.
+/// The random-walk law, where its conditions hold: random scalar gains, or Gaussian or orthogonal matrices with a summation whose law is known.
 fn expected_drift(cell: &Cell) -> Option<f64> {
-    let linear = cell.activation == Activation::Identity && cell.remedy == Remedy::None && cell.depth > 0;
     let unit = cell.format.unit_roundoff();
-    match (&cell.gain, &cell.init, cell.rounding) {
-        _ if !linear => None,
-        (Some(crate::Gain::Normal { .. }), _, Rounding::Nearest) if cell.width == 1 => {
-            Some(scalar_chain_drift(unit, cell.depth, NEAREST_RMS))
-        }
-        (Some(crate::Gain::Normal { .. }), _, Rounding::Stochastic) if cell.width == 1 => {
-            Some(scalar_chain_drift(unit, cell.depth, STOCHASTIC_RMS))
-        }
-        (None, Init::Gaussian, Rounding::Nearest) if cell.width > 2 => {
-            let n = cell.width as f64;
-            let roundings = match cell.summation {
-                Summation::Recursive => n / 2.0 + 1.5,
-                Summation::Fused => (n + 1.0) / 2.0,
-                Summation::Compensated | Summation::Wide => 1.0,
-                Summation::Pairwise => return None,
-            };
-            Some(matrix_chain_drift(unit, cell.width, cell.depth, roundings))
-        }
-        _ => None,
+    if cell.activation != Activation::Identity || cell.remedy != Remedy::None || cell.depth == 0 {
+        return None;
     }
+    let one_rounding = match cell.rounding {
+        Rounding::Nearest => NEAREST_RMS,
+        Rounding::Stochastic => STOCHASTIC_RMS,
+        Rounding::Zero | Rounding::Up | Rounding::Down => return None,
+    };
+    if let (Some(Gain::Normal { .. }), 1) = (&cell.gain, cell.width) {
+        return Some(scalar_chain_drift(unit, cell.depth, one_rounding));
+    }
+    let growth = match (&cell.gain, &cell.init) {
+        (None, Init::Gaussian | Init::LeCun) if cell.width > 2 => gaussian_growth(cell.width),
+        (None, Init::Orthogonal) if cell.width > 2 => 1.0,
+        _ => return None,
+    };
+    let n = cell.width as f64;
+    let roundings = match cell.summation {
+        _ if cell.rounding != Rounding::Nearest => return None,
+        Summation::Recursive => n / 2.0 + 1.5,
+        Summation::Fused => (n + 1.0) / 2.0,
+        Summation::Compensated | Summation::Wide => 1.0,
+        Summation::Pairwise => return None,
+    };
+    Some(matrix_chain_drift(unit, cell.depth, growth, roundings))
 }

@@ -1,0 +1,271 @@
+//! Cells: one point of the grid of a study, with an id that depends on nothing else.
+
+use crate::axis::Axis;
+use crate::gain::Gain;
+use crate::row::Value;
+use gradchain_activations::{Activation, Path};
+use gradchain_arith::{Format, Overflow, Rounding, Rules, Subnormals, Summation};
+use gradchain_chain::Upstream;
+use gradchain_gradients::Remedy;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+/// What a cell computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// A whole chain: one row.
+    Chain,
+    /// Every layer of a network: one row a layer.
+    Layers,
+}
+
+impl Measure {
+    /// Both measures by name.
+    pub const NAMED: [(&'static str, Measure); 2] = [("chain", Measure::Chain), ("layers", Measure::Layers)];
+
+    /// The name in study files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Measure::Chain => "chain",
+            Measure::Layers => "layers",
+        }
+    }
+
+    /// Whether a cell gives more than one row.
+    pub(crate) const fn has_many_rows(self) -> bool {
+        match self {
+            Measure::Chain => false,
+            Measure::Layers => true,
+        }
+    }
+}
+
+/// Where the weights come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Normal, variance 1/fan_in.
+    Gaussian,
+    /// Glorot and Bengio's uniform distribution.
+    Xavier,
+    /// He's normal distribution, variance 2/fan_in.
+    He,
+    /// LeCun's normal distribution, variance 1/fan_in, no bias.
+    LeCun,
+    /// The default of torch.nn.Linear.
+    Torch,
+    /// Haar-distributed orthogonal matrices.
+    Orthogonal,
+    /// A network that was trained or drawn elsewhere.
+    File(NetworkFile),
+}
+
+impl Init {
+    /// The distributions by name; `file:PATH` is one more text.
+    pub const NAMED: [(&'static str, Init); 6] = [
+        ("gaussian", Init::Gaussian),
+        ("xavier", Init::Xavier),
+        ("he", Init::He),
+        ("lecun", Init::LeCun),
+        ("torch", Init::Torch),
+        ("orthogonal", Init::Orthogonal),
+    ];
+
+    /// The initialisation of `gradchain_chain`, unless a file gives the weights.
+    pub fn drawn(&self) -> Option<gradchain_chain::Init> {
+        match self {
+            Init::Gaussian => Some(gradchain_chain::Init::Gaussian),
+            Init::Xavier => Some(gradchain_chain::Init::Xavier),
+            Init::He => Some(gradchain_chain::Init::He),
+            Init::LeCun => Some(gradchain_chain::Init::LeCun),
+            Init::Torch => Some(gradchain_chain::Init::Torch),
+            Init::Orthogonal => Some(gradchain_chain::Init::Orthogonal),
+            Init::File(_) => None,
+        }
+    }
+}
+
+/// A safetensors file, read by the caller: this crate opens none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NetworkFile {
+    /// The path as the user wrote it.
+    pub path: Arc<str>,
+    /// The whole content.
+    pub bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for NetworkFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NetworkFile({:?}, {} bytes)", self.path, self.bytes.len())
+    }
+}
+
+/// One point of the grid: what to compute and how.
+///
+/// Draw k of `seed` is the same network in every format, summation and path, so that cells can be compared: derive streams from
+/// `(seed, k)` alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Name of the study.
+    pub study: Arc<str>,
+    /// What to compute.
+    pub measure: Measure,
+    /// Random networks to average over.
+    pub draws: u64,
+    /// The seed of the study.
+    pub seed: u64,
+    /// Number format.
+    pub format: Format,
+    /// How products are added.
+    pub summation: Summation,
+    /// How the derivative of the activation is computed.
+    pub path: Path,
+    /// Which neighbour an inexact result becomes.
+    pub rounding: Rounding,
+    /// What becomes of subnormal results.
+    pub subnormals: Subnormals,
+    /// What becomes of results that are too large.
+    pub overflow: Overflow,
+    /// Activation of every layer.
+    pub activation: Activation,
+    /// Where the weights come from, unless `gain` gives them.
+    pub init: Init,
+    /// Factor on every weight; without meaning if `gain` or a file gives the weights.
+    pub weight_scale: f64,
+    /// Standard deviation of the biases; without meaning if a file gives them.
+    pub bias_scale: f64,
+    /// The factor of each layer; replaces `init`.
+    pub gain: Option<Gain>,
+    /// Outputs of each layer; without meaning if a file gives the network.
+    pub width: usize,
+    /// Layers; without meaning if a file gives the network.
+    pub depth: usize,
+    /// Samples that pass at once.
+    pub batch: usize,
+    /// What is done to the gradient after each layer.
+    pub remedy: Remedy,
+    /// What enters at the last layer.
+    pub upstream: Upstream,
+}
+
+impl Default for Cell {
+    /// The values of the axes that a study does not name. They are part of the ids: a changed default renames every cell.
+    fn default() -> Cell {
+        Cell {
+            study: "".into(),
+            measure: Measure::Chain,
+            draws: 1,
+            seed: 1,
+            format: Format::F32,
+            summation: Summation::Wide,
+            path: Path::Fused,
+            rounding: Rounding::Nearest,
+            subnormals: Subnormals::Keep,
+            overflow: Overflow::Infinity,
+            activation: Activation::Identity,
+            init: Init::Gaussian,
+            weight_scale: 1.0,
+            bias_scale: 0.0,
+            gain: None,
+            width: 64,
+            depth: 64,
+            batch: 1,
+            remedy: Remedy::None,
+            upstream: Upstream::Normal,
+        }
+    }
+}
+
+impl Cell {
+    /// How results enter the format.
+    pub fn rules(&self) -> Rules {
+        Rules { rounding: self.rounding, subnormals: self.subnormals, overflow: self.overflow }
+    }
+
+    /// The value on `axis` as it stands in a row.
+    pub fn value(&self, axis: Axis) -> Value {
+        axis.value(self)
+    }
+
+    /// The canonical text that the id is a hash of: a line `axis=value` for each axis that differs from its default, by name, then measure,
+    /// draws and seed. Axes at their default are left out so that an axis added later renames no cell. A network file
+    /// counts with its content, not its path.
+    pub fn canonical(&self) -> String {
+        static DEFAULTS: LazyLock<[String; Axis::ALL.len()]> =
+            LazyLock::new(|| Axis::ALL.map(|axis| plain(&Cell::default().value(axis))));
+        let mut lines: Vec<String> = Vec::new();
+        for (axis, default) in Axis::ALL.into_iter().zip(DEFAULTS.iter()) {
+            let file =
+                if let (Axis::Init, Init::File(file)) = (axis, &self.init) { Some(file) } else { None };
+            let text = file
+                .map_or_else(|| plain(&self.value(axis)), |file| format!("file:{:032x}", fnv(&file.bytes)));
+            if text != *default {
+                lines.push(format!("{}={text}", axis.name()));
+            }
+        }
+        lines.sort_unstable();
+        lines.push(format!("measure={}\ndraws={}\nseed={}", self.measure.name(), self.draws, self.seed));
+        lines.join("\n")
+    }
+
+    /// The id: the FNV-1a hash (128 bits, its halves joined by exclusive or) of the canonical text, as 16 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let hash = fnv(self.canonical().as_bytes());
+        format!("{:016x}", (hash >> 64) as u64 ^ hash as u64)
+    }
+}
+
+/// Text of a parameter in ids; part of them for ever.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(x) => x.to_string(),
+        Value::Integer(x) => x.to_string(),
+        Value::Number(x) => x.to_string(),
+        Value::Scaled { mantissa, exp2 } => format!("{mantissa}*2^{exp2}"),
+        Value::Text(text) => text.clone(),
+    }
+}
+
+/// FNV-1a with 128 bits (Fowler, Noll, Vo; RFC 9923).
+fn fnv(bytes: &[u8]) -> u128 {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = (1 << 88) + 0x13b;
+    bytes.iter().fold(OFFSET, |hash, &byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_stable() {
+        // Golden: rows committed under these ids must be found again.
+        assert_eq!(Cell::default().canonical(), "measure=chain\ndraws=1\nseed=1");
+        let cell = Cell { gain: Some("0.80".parse().unwrap()), depth: 100, width: 1, ..Cell::default() };
+        assert_eq!(
+            cell.canonical(),
+            "depth=100\ngain=0.8\ninit=none\nweight_scale=none\nwidth=1\nmeasure=chain\ndraws=1\nseed=1"
+        );
+        assert_eq!(
+            (Cell::default().id().as_str(), cell.id().as_str()),
+            ("5e35091c40556168", "1e726ad6e4200dbf")
+        );
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // Published vectors: the empty text, and "a".
+        assert_eq!(fnv(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        assert_eq!(fnv(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+    }
+
+    #[test]
+    fn a_file_counts_with_its_content() {
+        let cell = |path: &str, bytes: &[u8]| Cell {
+            init: Init::File(NetworkFile { path: path.into(), bytes: bytes.into() }),
+            ..Cell::default()
+        };
+        assert_eq!(cell("a", b"x").id(), cell("b", b"x").id());
+        assert_ne!(cell("a", b"x").id(), cell("a", b"y").id());
+    }
+}

@@ -1,0 +1,174 @@
+//! The one table of columns: what every field of a row is called, in which unit, and what it means.
+//!
+//! Rows, tables, CSV, `gradchain schema` and the messages of `gradchain check` all take their names and their order from here.
+
+use crate::axis::Axis;
+
+/// Where a column comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A parameter of the cell.
+    Parameter,
+    /// A result of the measure.
+    Result,
+}
+
+impl Kind {
+    /// The name in the schema.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Parameter => "parameter",
+            Kind::Result => "result",
+        }
+    }
+}
+
+/// A column of the table of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The field in JSON, the heading elsewhere.
+    pub name: &'static str,
+    /// Where it comes from.
+    pub kind: Kind,
+    /// Unit; `1` for pure numbers, `name` for names.
+    pub unit: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+const fn axis(axis: Axis, unit: &'static str, meaning: &'static str) -> Column {
+    Column { name: axis.name(), kind: Kind::Parameter, unit, meaning }
+}
+
+const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -> Column {
+    Column { name, kind: Kind::Result, unit, meaning }
+}
+
+/// All columns, in the order of the fields of a row.
+pub const COLUMNS: [Column; 51] = [
+    axis(Axis::Format, "name", "number format of the computation"),
+    axis(Axis::Summation, "name", "how products are added"),
+    axis(Axis::Path, "name", "how the derivative of the activation is computed"),
+    axis(Axis::Rounding, "name", "which neighbour an inexact result becomes"),
+    axis(
+        Axis::Subnormals,
+        "name",
+        "whether results below the least normal number are kept or flushed to zero",
+    ),
+    axis(
+        Axis::Overflow,
+        "name",
+        "whether results beyond the largest number become infinity or the largest number",
+    ),
+    axis(Axis::Activation, "name", "activation of every layer"),
+    axis(Axis::Init, "name", "distribution of the weights, or the file of a network"),
+    axis(Axis::WeightScale, "1", "factor on every weight, sigma_w; null where a file gives the network"),
+    axis(
+        Axis::BiasScale,
+        "1",
+        "standard deviation of the biases, sigma_b; null where a file gives the network",
+    ),
+    axis(Axis::Gain, "1", "factor of each layer, as text; null where `init` gives the weights"),
+    axis(Axis::Width, "units", "outputs of each layer; null where a file gives the network"),
+    axis(Axis::Depth, "layers", "number of layers; null where a file gives the network"),
+    axis(Axis::Batch, "samples", "samples that pass at once"),
+    axis(Axis::Remedy, "name", "what is done to the gradient after each layer"),
+    axis(Axis::Upstream, "name", "gradient that enters at the last layer"),
+    Column {
+        name: "draws",
+        kind: Kind::Parameter,
+        unit: "networks",
+        meaning: "random networks that a row averages over",
+    },
+    result("layer", "layer", "layer of the row, counted from the input; 1 is the bottom layer"),
+    result("first_subnormal", "layers", "layers passed when a subnormal number first appears; null: never"),
+    result("first_zero", "layers", "layers passed when all of the gradient is first zero; null: never"),
+    result(
+        "stuck_at",
+        "layers",
+        "layers passed when the gradient takes the value that it keeps for ever; null: never",
+    ),
+    result("stuck_value", "1", "the value that it keeps"),
+    result(
+        "stuck_multiple",
+        "least subnormals",
+        "the value that it keeps, in units of the least subnormal number",
+    ),
+    result("first_infinite", "layers", "layers passed when an infinity first appears; null: never"),
+    result("first_nan", "layers", "layers passed when a NaN first appears; null: never"),
+    result(
+        "direction_lost",
+        "layers",
+        "layers passed when the cosine with the reference first falls below 0.9; null: never",
+    ),
+    result("value", "1", "the computed gradient of a chain of width 1"),
+    result("log2_norm", "log2", "log2 of the Euclidean norm of the computed gradient"),
+    result("log2_norm_reference", "log2", "log2 of the Euclidean norm of the reference gradient"),
+    result(
+        "drift",
+        "1",
+        "arithmetic error: normwise relative distance from the reference for the same rounded inputs, rms over draws",
+    ),
+    result("drift_min", "1", "least drift over draws"),
+    result("drift_max", "1", "greatest drift over draws"),
+    result("stderr", "1", "standard error of drift over draws"),
+    result("signed_drift", "1", "mean over draws of the signed relative arithmetic error, width 1"),
+    result("signed_stderr", "1", "standard error of signed_drift"),
+    result(
+        "total_error",
+        "1",
+        "quantisation and arithmetic: normwise relative distance from the reference for the unrounded inputs, rms over draws",
+    ),
+    result("signed_total_error", "1", "mean over draws of the signed relative total error, width 1"),
+    result("bits_left", "bits", "-log2 of drift, at least 0, at most the precision of the format"),
+    result(
+        "componentwise",
+        "1",
+        "worst relative error of a component, against the reference for the same rounded inputs",
+    ),
+    result("ulp", "ulps", "worst error of a component in units in the last place of the format"),
+    result("cosine", "1", "cosine of the angle between computed and reference gradient"),
+    result("theory_bound", "1", "published bound on drift; inf where theory gives none"),
+    result("theory_drift", "1", "drift that theory predicts"),
+    result("zero", "components", "zeros in the computed gradient"),
+    result("subnormal", "components", "subnormal numbers in the computed gradient"),
+    result("normal", "components", "normal numbers in the computed gradient"),
+    result("infinite", "components", "infinities in the computed gradient"),
+    result("nan", "components", "NaNs in the computed gradient"),
+    result(
+        "dead_fraction",
+        "1",
+        "fraction of draws whose reference gradient is exactly zero; other statistics leave them out",
+    ),
+    result("weight_gradient_log2_norm", "log2", "log2 of the Euclidean norm of dL/dW of the layer, computed"),
+    result(
+        "weight_gradient_log2_norm_reference",
+        "log2",
+        "log2 of the Euclidean norm of dL/dW of the layer, reference",
+    ),
+];
+
+/// The column of this name.
+pub fn column(name: &str) -> Option<&'static Column> {
+    COLUMNS.iter().find(|column| column.name == name)
+}
+
+/// The result column of this name.
+pub(crate) fn result_column(name: &str) -> Option<&'static Column> {
+    column(name).filter(|column| column.kind == Kind::Result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_starts_with_the_axes_and_names_each_column_once() {
+        for (axis, column) in Axis::ALL.iter().zip(&COLUMNS) {
+            assert_eq!((axis.name(), Kind::Parameter), (column.name, column.kind));
+        }
+        for (i, column) in COLUMNS.iter().enumerate() {
+            assert!(COLUMNS[..i].iter().all(|other| other.name != column.name), "{}", column.name);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Measures cells in parallel and hands out their records in the order of the cells.
+//!
+//! The threads take the next cell from one counter, so that rows finish nearly in order; a record leaves only when all before it have left.
+//! So the output is the same for any number of threads, and whatever stops a run, what has left is a prefix of the whole.
+
+use crate::cell::Cell;
+use crate::measure::MeasureError;
+use crate::record::{Record, Timing};
+use crate::row::Row;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+use thiserror::Error;
+
+/// What computes the rows of a cell.
+pub type MeasureFn<'a> = dyn Fn(&Cell) -> Result<Vec<Row>, MeasureError> + Sync + 'a;
+
+/// What a run tells while it goes on, always on the calling thread.
+#[derive(Debug)]
+pub enum Event {
+    /// One more cell is measured; cells after it may still be under way.
+    Measured,
+    /// The records of the next cell in order.
+    Records {
+        /// Index of the cell in the slice given to [`run`].
+        index: usize,
+        /// Its records.
+        records: Vec<Record>,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All cells are measured.
+    Complete,
+    /// The stop flag was set; the first `emitted` cells are measured.
+    Stopped {
+        /// Number of cells whose records have left.
+        emitted: usize,
+    },
+}
+
+/// Why a run failed. The records of all cells before the failing one have left.
+#[derive(Debug, Error)]
+pub enum RunError<E> {
+    /// A cell could not be measured.
+    #[error("cell {id}: {source}")]
+    Cell {
+        /// Id of the cell.
+        id: String,
+        /// Why.
+        source: MeasureError,
+    },
+    /// The receiver of the events refused one.
+    #[error("{0}")]
+    Sink(E),
+}
+
+/// Measures `cells` with `threads` threads and passes events to `sink`. When `stop` becomes true, the cells under way are finished, their
+/// records leave, and the run ends. `isa`, the name of the instruction set, adds timing to the records.
+///
+/// # Errors
+/// If a cell cannot be measured, or `sink` fails.
+pub fn run<E>(
+    cells: &[Cell],
+    measure: &MeasureFn<'_>,
+    threads: usize,
+    isa: Option<&str>,
+    stop: &AtomicBool,
+    mut sink: impl FnMut(Event) -> Result<(), E>,
+) -> Result<Outcome, RunError<E>> {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let (sender, receiver) = mpsc::channel();
+    let work = |sender: mpsc::Sender<_>| {
+        while !stop.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(cell) = cells.get(index) else { break };
+            let result = records(cell, measure, isa);
+            if result.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
+            if sender.send((index, result)).is_err() {
+                break;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        for sender in std::iter::repeat_n(sender, threads.clamp(1, cells.len().max(1))) {
+            scope.spawn(move || work(sender));
+        }
+        let mut waiting = BTreeMap::new();
+        let mut emitted = 0;
+        for (index, result) in receiver {
+            let fail = |e| {
+                failed.store(true, Ordering::Relaxed);
+                RunError::Sink(e)
+            };
+            sink(Event::Measured).map_err(fail)?;
+            waiting.insert(index, result);
+            while let Some(result) = waiting.remove(&emitted) {
+                let records = result.map_err(|source| RunError::Cell { id: cells[emitted].id(), source })?;
+                sink(Event::Records { index: emitted, records }).map_err(fail)?;
+                emitted += 1;
+            }
+        }
+        Ok(if emitted == cells.len() { Outcome::Complete } else { Outcome::Stopped { emitted } })
+    })
+}
+
+fn records(cell: &Cell, measure: &MeasureFn<'_>, isa: Option<&str>) -> Result<Vec<Record>, MeasureError> {
+    let start = Instant::now();
+    let rows = measure(cell)?;
+    let timing = isa.map(|isa| Timing { seconds: start.elapsed().as_secs_f64(), isa: isa.to_owned() });
+    Ok(rows.iter().map(|row| Record::new(cell, row, timing.clone())).collect())
+}
+
+/// A part of a study: every `of`-th cell, from the `number`-th on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    number: usize,
+    of: usize,
+}
+
+impl Shard {
+    /// Whether the cell at `index` of the whole study belongs to the shard.
+    pub fn holds(self, index: usize) -> bool {
+        index % self.of == self.number - 1
+    }
+
+    /// Name of its file of rows.
+    pub fn file_name(self) -> String {
+        format!("rows-{}-of-{}.jsonl", self.number, self.of)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Shard, String> {
+        let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((number, of)) if 1 <= number && number <= of => Ok(Shard { number, of }),
+            _ => Err(format!("`{text}` is no shard; allowed: K/N with 1 <= K <= N")),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn cells(count: usize) -> Vec<Cell> {
+        (0..count).map(|depth| Cell { depth, ..Cell::default() }).collect()
+    }
+
+    /// Slower for earlier cells, so that results arrive out of order.
+    fn slow(cell: &Cell) -> Result<Vec<Row>, MeasureError> {
+        std::thread::sleep(Duration::from_micros(if cell.depth.is_multiple_of(3) { 900 } else { 10 }));
+        Ok(vec![Row::new().with("layer", cell.depth); 1 + cell.depth % 2])
+    }
+
+    fn lines(threads: usize) -> String {
+        let mut out = String::new();
+        let sink = |event| {
+            if let Event::Records { records, .. } = event {
+                records.iter().for_each(|record| out += &(record.to_json() + "\n"));
+            }
+            Ok::<(), ()>(())
+        };
+        assert_eq!(
+            run(&cells(50), &slow, threads, None, &AtomicBool::new(false), sink).unwrap(),
+            Outcome::Complete
+        );
+        out
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_the_threads() {
+        let one = lines(1);
+        assert_eq!(one.lines().count(), 75);
+        for threads in [2, 3, 7, 100] {
+            assert_eq!(lines(threads), one, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_stop_keeps_a_prefix() {
+        for threads in [1, 4] {
+            let stop = AtomicBool::new(false);
+            let mut indices = Vec::new();
+            let outcome = run(&cells(1000), &slow, threads, None, &stop, |event| {
+                if let Event::Records { index, .. } = event {
+                    indices.push(index);
+                    stop.store(indices.len() >= 5, Ordering::Relaxed);
+                }
+                Ok::<(), ()>(())
+            });
+            let Outcome::Stopped { emitted } = outcome.unwrap() else { panic!("not stopped") };
+            assert!((5..1000).contains(&emitted));
+            assert_eq!(indices, (0..emitted).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_failing_cell_lets_those_before_it_leave() {
+        let measure = |cell: &Cell| {
+            if cell.depth == 20 { Err(MeasureError::Network("torn".into())) } else { slow(cell) }
+        };
+        let mut count = 0;
+        let result = run(&cells(1000), &measure, 4, None, &AtomicBool::new(false), |event| {
+            count += usize::from(matches!(event, Event::Records { .. }));
+            Ok::<(), ()>(())
+        });
+        assert!(matches!(result, Err(RunError::Cell { id, .. }) if id == cells(21)[20].id()));
+        assert_eq!(count, 20);
+    }
+
+    #[test]
+    fn a_failing_sink_ends_the_run() {
+        let result = run(&cells(100_000), &slow, 4, None, &AtomicBool::new(false), |_| Err("full"));
+        assert!(matches!(result, Err(RunError::Sink("full"))));
+    }
+
+    #[test]
+    fn shards_divide_the_cells() {
+        let shards: Vec<Shard> = (1..=3).map(|k| format!("{k}/3").parse().unwrap()).collect();
+        for index in 0..10 {
+            assert_eq!(shards.iter().filter(|shard| shard.holds(index)).count(), 1);
+        }
+        assert_eq!(shards[1].file_name(), "rows-2-of-3.jsonl");
+        for bad in ["0/3", "4/3", "1", "1/0", "a/b", "-1/3", "1/3/5"] {
+            assert!(bad.parse::<Shard>().unwrap_err().contains(bad));
+        }
+    }
+}
