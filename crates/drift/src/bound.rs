@@ -11,12 +11,13 @@
 //! is at most `|v| + B` (Higham 2002, "Accuracy and Stability of Numerical Algorithms", sections 3.1 and 3.3, as a running bound with
 //! the exact v in place of the computed one).
 //!
-//! The bound is infinite from the layer on at which a partial sum, at most `(1 + γ) |W_t|^T (|v_(t-1)| + B_(t-1)) + η`, could exceed the largest
-//! number of the format.
+//! The theory knows no overflow. Where one could go unseen, in a format that saturates, the bound is infinite from the layer on at which a partial
+//! sum, at most `(1 + γ) |W_t|^T (|v_(t-1)| + B_(t-1)) + η`, could exceed the largest number. Elsewhere an overflow is seen: it ends in an
+//! infinity or a NaN, which no later layer makes finite again.
 
 use crate::scaled::{Scaled, ldexp, pow2};
 use crate::scaled_vector::{ScaledVector, common_exponent};
-use gradchain_arith::{Format, Isa, Simd, WithSimd};
+use gradchain_arith::{Isa, Simd, WithSimd};
 use gradchain_chain::Layer;
 
 /// B_t as `bounds_i · 2^exponent`, every operation on it rounded up.
@@ -55,40 +56,34 @@ impl ErrorBound {
         }
     }
 
-    /// Takes the bound from G_t to G_(t-1) = G_t W_t, where `gradient` is the exact G_t, row-major `batch · outputs`.
+    /// Takes the bound from G_t to G_(t-1) = G_t W_t, where `gradient` is the exact G_t, row-major `batch · outputs`. `limit` is the largest number of the
+    /// format, or infinity where the caller knows that nothing overflowed.
     ///
     /// # Panics
     /// If `gradient`, the layer and the bound so far do not fit.
-    pub fn pass(
-        &mut self,
-        isa: Isa,
-        layer: &Layer,
-        gradient: &ScaledVector,
-        error: LayerError,
-        format: Format,
-    ) {
+    pub fn pass(&mut self, isa: Isa, layer: &Layer, gradient: &ScaledVector, error: LayerError, limit: f64) {
         assert_eq!(gradient.len(), self.bounds.len(), "gradient and bound differ in length");
         assert_eq!(gradient.len(), self.batch * layer.outputs, "gradient of {} rows at a layer", self.batch);
-        isa.run(Pass { bound: self, layer, gradient, error, format });
+        isa.run(Pass { bound: self, layer, gradient, error, limit });
     }
 
     /// `||B||_2 / ||G||_2`, rounded up, for the exact gradient that the bound belongs to: the drift cannot be larger. 0 where both are zero,
     /// infinite where only the gradient is or where the bound is, NaN for a gradient that is not finite.
-    pub fn relative(&self, gradient: &ScaledVector) -> f64 {
+    pub fn relative(&self, gradient: &ScaledVector) -> Scaled {
         let norm = gradient.norm();
         if norm.mantissa().is_nan() {
-            return f64::NAN;
+            return Scaled::from(f64::NAN);
         }
         if self.infinite {
-            return f64::INFINITY;
+            return Scaled::from(f64::INFINITY);
         }
         let bound = self.norm();
         if bound.mantissa() == 0.0 {
-            return 0.0;
+            return Scaled::ZERO;
         }
+        // The norms and the quotient are right to a few 2^-53.
         let ratio = bound.divided_by(norm);
-        // The norms and the quotient are right to a few 2^-53; below f64's range the least number is still above the bound.
-        Scaled::new(ratio.mantissa() * (1.0 + pow2(-48)), ratio.exponent()).to_f64().max(f64::from_bits(1))
+        Scaled::new(ratio.mantissa() * (1.0 + pow2(-48)), ratio.exponent())
     }
 
     /// `||B||_2`; infinite where overflow cannot be excluded.
@@ -107,7 +102,7 @@ struct Pass<'a> {
     layer: &'a Layer,
     gradient: &'a ScaledVector,
     error: LayerError,
-    format: Format,
+    limit: f64,
 }
 
 impl WithSimd for Pass<'_> {
@@ -115,7 +110,7 @@ impl WithSimd for Pass<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Pass { bound, layer, gradient, error: LayerError { gamma, underflow }, format } = self;
+        let Pass { bound, layer, gradient, error: LayerError { gamma, underflow }, limit } = self;
         let n = layer.inputs;
         if bound.infinite || !gamma.is_finite() {
             bound.infinite = true;
@@ -164,7 +159,7 @@ impl WithSimd for Pass<'_> {
         let to =
             exponent.max(if underflow > 0.0 { common_exponent(&[underflow]).unwrap_or(0) } else { exponent });
         let (down, eta) = (pow2(exponent.saturating_sub(to)), ldexp(underflow, -to));
-        let max = Scaled::from(format.max());
+        let max = Scaled::from(limit);
         let mut largest: f64 = 0.0;
         bound.bounds.clear();
         bound.bounds.extend(bound.products.iter().map(|&[of_b, of_m]| {

@@ -216,9 +216,9 @@ fn bounds(
     let mut relative = Vec::new();
     let depth = network.layers.len();
     reference_backward(isa, network, Weights::Stored, None, batch, &ScaledVector::new(upstream), |step| {
-        relative.push(bound.relative(step.gradient));
+        relative.push(bound.relative(step.gradient).to_f64());
         if step.passed < depth {
-            bound.pass(isa, &network.layers[depth - step.passed - 1], step.gradient, error, format);
+            bound.pass(isa, &network.layers[depth - step.passed - 1], step.gradient, error, format.max());
         }
     });
     relative

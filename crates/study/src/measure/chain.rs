@@ -8,11 +8,11 @@ use crate::cell::{Cell, Init};
 use crate::gain::Gain;
 use crate::row::Row;
 use gradchain_activations::Activation;
-use gradchain_arith::{Isa, Rounding, Subnormals, Summation, wide_unit};
+use gradchain_arith::{Isa, Overflow, Rounding, Subnormals, Summation, wide_unit};
 use gradchain_chain::{Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends};
 use gradchain_drift::{
-    ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, ScaledVector, Weights, compare, cosine,
-    reference_backward, reference_forward,
+    ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, Scaled, ScaledVector, Weights, compare,
+    cosine, reference_backward, reference_forward,
 };
 use gradchain_gradients::Remedy;
 use gradchain_theory::{
@@ -88,6 +88,11 @@ impl WithKernels for Chain<'_> {
         let mut events = Events::new(cell.format);
         let mut bound =
             (linear && cell.remedy == Remedy::None).then(|| ErrorBound::new(ends.batch, same.upstream.len()));
+        // An overflow that saturates goes unseen; any other one shows in the result.
+        let limit = match cell.overflow {
+            Overflow::Saturate => cell.format.max(),
+            Overflow::Infinity => f64::INFINITY,
+        };
         let mut reference = ScaledVector::default();
         let mut before = ScaledVector::default();
         reference_chain(*isa, &same_network, &same, Weights::Stored, |step| {
@@ -96,7 +101,7 @@ impl WithKernels for Chain<'_> {
             if let Some(bound) = &mut bound {
                 if step.passed > 0 {
                     let layer = &same_network.layers[same_network.layers.len() - step.passed];
-                    bound.pass(*isa, layer, &before, layer_error(cell, layer.outputs), cell.format);
+                    bound.pass(*isa, layer, &before, layer_error(cell, layer.outputs), limit);
                 }
                 before.clone_from(step.gradient);
             }
@@ -113,11 +118,15 @@ impl WithKernels for Chain<'_> {
 
         let last = computed.get(network.layers.len());
         let events = events.report();
+        let overflowed = events.counts.infinite + events.counts.nan > 0;
         let sample = Sample {
             drift: compare(last, &reference, cell.format),
             total: compare(last, &unrounded, cell.format),
             counts: events.counts,
-            bound: bound.map(|bound| bound.relative(&reference)),
+            bound: bound.map(|bound| match overflowed {
+                true => Scaled::from(f64::INFINITY),
+                false => bound.relative(&reference),
+            }),
         };
         let value = if let [value] = last { Some(*value) } else { None };
         Ok(Measured { value, events, sample })

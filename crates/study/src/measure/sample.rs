@@ -1,9 +1,9 @@
 //! What one draw says about one gradient, and the row that all draws give.
 
 use crate::cell::Cell;
-use crate::row::Row;
+use crate::row::{Row, Value};
 use gradchain_arith::{Counts, Format};
-use gradchain_drift::{Comparison, EventReport};
+use gradchain_drift::{Comparison, EventReport, Scaled};
 
 /// One gradient of one draw, compared.
 pub(super) struct Sample {
@@ -14,7 +14,7 @@ pub(super) struct Sample {
     /// Classes of its components.
     pub counts: Counts,
     /// The published bound on the drift, where there is one.
-    pub bound: Option<f64>,
+    pub bound: Option<Scaled>,
 }
 
 /// Writes the statistics of `samples`, one a draw, into `row`. Draws whose reference gradient is exactly zero count in `dead_fraction` alone.
@@ -41,8 +41,11 @@ pub(super) fn summarise(row: &mut Row, samples: &[Sample], cell: &Cell) {
             row.set("stderr", drift.standard_error);
         }
         signed(row, &alive);
-        if let Some(bounds) = alive.iter().map(|sample| sample.bound).collect::<Option<Vec<f64>>>() {
-            row.set("theory_bound", largest(&bounds));
+        if let Some(bounds) = alive.iter().map(|sample| sample.bound).collect::<Option<Vec<Scaled>>>() {
+            let largest = bounds
+                .into_iter()
+                .reduce(|a, b| if a.mantissa().is_nan() || a.log2() > b.log2() { a } else { b });
+            row.set("theory_bound", largest.map(|bound| Value::scaled(bound.mantissa(), bound.exponent())));
         }
     }
     let mut counts = Counts::default();
