@@ -165,7 +165,8 @@ fn operands(format: Format, k: u64) -> (f64, f64, f64) {
     let middle = (format.emax() + format.emin()) / 2;
     let half = (format.emax() - format.emin()) / 2;
     let anywhere = number(a, middle, half.min(900));
-    let near = number(b, anywhere.abs().log2().clamp(-1000.0, 1000.0) as i32, 30);
+    let exponent = (anywhere.to_bits() >> 52 & 0x7ff) as i32 - 1023;
+    let near = number(b, exponent.max(-1000), 30);
     let small = number(c, middle, half.min(900) / 2);
     let factor = number(d, 0, 12);
     match k % 3 {

@@ -58,7 +58,8 @@ pub fn compare(computed: &[f64], reference: &ScaledVector, format: Format) -> Co
         worst_relative: errors.relative,
         worst_ulp: errors.ulp,
         cosine: if known && finite { cosine_of(computed, norm, reference, norm_reference) } else { f64::NAN },
-        bits_left: if log2_drift.is_nan() { 0.0 } else { (-log2_drift).clamp(0.0, precision) },
+        // Subtracted, so that a drift of 1 leaves +0 bits.
+        bits_left: if log2_drift.is_nan() { 0.0 } else { (0.0 - log2_drift).clamp(0.0, precision) },
         log2_norm: norm.log2(),
         log2_norm_reference: norm_reference.log2(),
         signed_relative: (computed.len() == 1).then(|| signed_relative(computed[0], reference)),

@@ -3,9 +3,9 @@
 //! The invariant of this crate: **a remedy reads exact norms and rounds each number once**. Norms neither overflow nor underflow and do not
 //! depend on grouping or threads; no epsilon enters a factor; what need not change keeps its bits.
 //!
-//! - [`norm`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
+//! - [`norm()`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
 //! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
-//! - [`scale`], [`unscale`]: static loss scaling by a power of two.
+//! - [`scale()`], [`unscale`]: static loss scaling by a power of two.
 //! - [`Remedy`]: these by name.
 
 mod clip;

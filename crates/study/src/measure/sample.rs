@@ -93,7 +93,7 @@ fn bits_left(drift: &RootMeanSquare, alive: &[&Sample], format: Format) -> f64 {
     match alive {
         [only] => only.drift.bits_left,
         _ if drift.value.is_nan() => 0.0,
-        _ => (-libm::log2(drift.value)).clamp(0.0, f64::from(format.precision())),
+        _ => (0.0 - libm::log2(drift.value)).clamp(0.0, f64::from(format.precision())),
     }
 }
 
