@@ -9,8 +9,8 @@
 
 use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{
-    AxisScale, BenchmarkId, Criterion, PlotConfiguration, SamplingMode, Throughput, criterion_group,
-    criterion_main,
+    AxisScale, BenchmarkId, Criterion, PlotConfiguration, PlottingBackend, SamplingMode, Throughput,
+    criterion_group, criterion_main,
 };
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Arithmetic, Isa, Native, Real, Summation, bf16, f16};
@@ -150,6 +150,7 @@ fn all(c: &mut Criterion<Drift>) {
 fn fixed() -> Criterion<Drift> {
     Criterion::default()
         .with_measurement(Drift)
+        .plotting_backend(PlottingBackend::Plotters)
         .warm_up_time(Duration::from_nanos(1))
         .measurement_time(Duration::from_nanos(1))
         .sample_size(SEEDS)

@@ -3,7 +3,7 @@
 //! Every group is named `time_...`; throughput counts weights (steps) or elements (activations, clipping). Peers: `matrixmultiply`,
 //! ndarray's `dot`, and plain loops over the numbers of `half`. Results are checked against the peers' before anything is timed.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, PlottingBackend, Throughput, criterion_group, criterion_main};
 use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Isa, Native, Real, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends};
@@ -270,6 +270,7 @@ fn all(c: &mut Criterion) {
 /// Short times and few resamples: a hundred ids with their pages stay within two minutes on two cores.
 fn short() -> Criterion {
     Criterion::default()
+        .plotting_backend(PlottingBackend::Plotters)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(400))
         .sample_size(20)

@@ -132,6 +132,10 @@ impl Isa {
 
     /// All instruction sets that this CPU has, the plainest first.
     pub fn available() -> Vec<Isa> {
+        #[cfg_attr(
+            not(target_arch = "x86_64"),
+            expect(unused_mut, reason = "other machines have the one instance so far")
+        )]
         let mut found = vec![Isa::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
