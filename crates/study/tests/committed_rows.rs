@@ -1,0 +1,53 @@
+//! What the committed rows of the study `drift` say, as opposed to whether they can be recomputed (`gradchain check`).
+
+use serde_json::Value;
+
+fn rows() -> Vec<Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../reports/drift/rows.jsonl");
+    let text = std::fs::read_to_string(path).expect("the committed rows");
+    text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect()
+}
+
+/// log2 of a number of a row, which may lie beyond f64.
+fn log2(value: &Value) -> f64 {
+    match value {
+        Value::Object(scaled) => {
+            let part = |name: &str| scaled[name].as_f64().expect("a scaled number");
+            libm::log2(part("mantissa")) + part("exp2")
+        }
+        Value::String(text) if text == "inf" => f64::INFINITY,
+        other => libm::log2(other.as_f64().unwrap_or_else(|| panic!("no number: {other}"))),
+    }
+}
+
+#[test]
+fn nothing_measured_is_above_its_bound() {
+    let mut finite = 0;
+    for row in rows() {
+        let (drift, bound) = (log2(&row["drift_max"]), log2(&row["theory_bound"]));
+        assert!(drift <= bound, "{row}");
+        finite += usize::from(bound.is_finite());
+    }
+    println!("{finite} finite bounds");
+    assert!(finite > 400);
+}
+
+/// Orthogonal layers in formats that neither overflow nor underflow: the random-walk law. Each rms is over 4 draws of 32 components; were their errors
+/// independent and normal it would have a standard error of 1 / sqrt(2 · 4 · 32) = 6 %. Four of those are 25 %; the mean over the rows
+/// of a summation must come closer, within 10 %.
+#[test]
+fn drift_follows_the_random_walk_law() {
+    for summation in ["recursive", "fused", "compensated", "wide"] {
+        let ratios: Vec<f64> = rows()
+            .iter()
+            .filter(|row| row["init"] == "orthogonal" && row["summation"] == summation)
+            .filter(|row| ["f16", "bf16", "f32", "f64", "tf32"].iter().any(|format| row["format"] == *format))
+            .map(|row| row["drift"].as_f64().expect("a drift") / row["theory_drift"].as_f64().expect("a law"))
+            .collect();
+        let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+        let (least, most) = ratios.iter().fold((f64::MAX, 0.0_f64), |(a, b), &x| (a.min(x), b.max(x)));
+        println!("{summation}: {} rows, drift / law {least:.3} to {most:.3}, mean {mean:.3}", ratios.len());
+        assert!(ratios.len() == 55 && 0.75 <= least && most <= 1.25, "{summation}: {least} to {most}");
+        assert!((mean - 1.0).abs() < 0.1, "{summation}: {mean}");
+    }
+}
