@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How a derivative is computed. `s` is the value of the activation.
+/// How a derivative is computed; [`derivative`](crate::derivative) has the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Path {
     /// From the stored output, every operation rounded in the format.
@@ -12,7 +12,7 @@ pub enum Path {
     Input,
     /// From the values at x and -x, each rounded in the format.
     Symmetric,
-    /// `e / (1 + e)^2`, one rounding at the end.
+    /// The true derivative, from `e^-|x|` or `e^-2|x|`, rounded once.
     Fused,
 }
 

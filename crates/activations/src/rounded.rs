@@ -2,7 +2,7 @@
 //!
 //! For formats of at most 24 bits the function is computed in f64 and that result is rounded. Above 12 bits this is done only where the
 //! f64 result lies so far from a rounding midpoint that its error cannot matter; else, and for all wider formats, it is computed in
-//! double-double, first with 62 bits, then with 100 (Ziv 1991, "Fast evaluation of elementary mathematical functions with correctly
+//! double-double, first with 62 bits, then with 100 (98 for σ' next to 0; Ziv 1991, "Fast evaluation of elementary mathematical functions with correctly
 //! rounded last bit"). For the formats of at most 12 bits the tests try every input.
 //!
 //! Rounding to nearest is correct, up to the chance that a result agrees with a midpoint to 100 bits. The other directions round

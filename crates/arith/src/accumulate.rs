@@ -58,7 +58,8 @@ impl<T: Real, S: Simd> Accumulator<T, S> for Fused<T, S> {
     }
 }
 
-/// [`Summation::Pairwise`](crate::Summation::Pairwise): `blocks[k]` holds the sum of 2^k products where bit k of `count` is set.
+/// [`Summation::Pairwise`](crate::Summation::Pairwise): `blocks[k]` holds the sum of 2^k products where bit k of `count` is set,
+/// for fewer than 2^32 products.
 #[derive(Clone, Copy)]
 pub struct Pairwise<T: Real, S: Simd> {
     blocks: [T::Vector<S>; 32],

@@ -7,7 +7,9 @@ use crate::summation::{Summation, wide_format};
 
 /// `Σ a_i · b_i` in the format and under the rules of `arith`, which also orders and rounds it; see [`Summation`].
 ///
-/// [`Summation::Wide`] accumulates with IEEE's default rules in the wide format and enters the format by one rounding under its own.
+/// [`Summation::Wide`] accumulates with IEEE's default rules in the wide format and enters the format by one rounding under its own. Where the
+/// wide format is double-double, its sum is rounded to f64, to nearest, before that: in f64 itself the rules then find nothing left to
+/// round, and formats of 27 to 52 bits are rounded twice.
 pub fn dot(arith: &Emulated, summation: Summation, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
     match summation {
         Summation::Recursive => terms.fold(0.0, |sum, (a, b)| arith.add(sum, arith.mul(a, b))),

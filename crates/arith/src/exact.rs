@@ -21,6 +21,7 @@ pub struct Exact {
 
 impl Exact {
     /// The finite f64 `x`.
+    #[inline]
     pub fn from_f64(x: f64) -> Exact {
         debug_assert!(x.is_finite());
         let (negative, m, exponent) = decompose(x);

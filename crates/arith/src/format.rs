@@ -218,6 +218,7 @@ pub(crate) fn ldexp(x: f64, e: i32) -> f64 {
 }
 
 /// The finite `x` as (is negative, m, e) with `|x| = m · 2^e` and `m < 2^53`.
+#[inline]
 pub(crate) fn decompose(x: f64) -> (bool, u64, i32) {
     let bits = x.to_bits();
     let fraction = bits & ((1 << 52) - 1);
@@ -258,13 +259,15 @@ mod tests {
         let format: Format = "custom:5,-14,15".parse().unwrap();
         assert_eq!(format.unit_roundoff(), 1.0 / 32.0);
         assert_eq!(format.to_string(), "custom:5,-14,15");
+        // The least number of all is the least f64.
+        assert_eq!("custom:5,-1070,3".parse::<Format>().unwrap().min_subnormal(), 5e-324);
         for bad in [
             "f15",
             "custom:1,-14,15",
             "custom:54,-14,15",
             "custom:5,3,2",
             "custom:5,-14",
-            "custom:5,-1074,3",
+            "custom:5,-1071,3",
             "custom:5,-4,1024",
             "custom:x,1,2",
         ] {
@@ -279,6 +282,8 @@ mod tests {
             Format::F16.contains(65504.0) && !Format::F16.contains(65505.0) && !Format::F16.contains(65536.0)
         );
         assert!(Format::F16.contains(-5.960464477539063e-8) && !Format::F16.contains(2.98e-8));
+        // A subnormal number has fewer bits.
+        assert!(Format::F16.contains(1.5 * pow2(-23)) && !Format::F16.contains(1.25 * pow2(-23)));
         assert!(Format::E4M3.contains(448.0) && !Format::E4M3.contains(480.0) && Format::E4M3.contains(0.0));
     }
 

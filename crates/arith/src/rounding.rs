@@ -274,5 +274,10 @@ mod tests {
             Format::F16.min_subnormal()
         );
         assert_eq!(round_f64(Format::F16.min_subnormal() / 4.0, Format::F16, rules, quarter), 0.0);
+        // All of a mantissa of 128 bits lies below the quantum, by 150 - 128 binades: 2^-23 of it are left.
+        let exponent = Format::F16.min_exponent() - 150;
+        let x = Exact { negative: false, mantissa: 1 << 127, exponent, sticky: false };
+        assert_eq!(round(x, Format::F16, rules, (1 << 41) - 1), Format::F16.min_subnormal());
+        assert_eq!(round(x, Format::F16, rules, 1 << 41), 0.0);
     }
 }

@@ -21,7 +21,7 @@ pub enum Summation {
     /// (TwoProduct by FMA, TwoSum by Knuth), added up and given back at the end.
     Compensated,
     /// Fused in the next wider format and rounded once at the end: f32 for the 16-bit formats, f64 for f32. f64 has no wider
-    /// format of the machine's: it accumulates in double-double.
+    /// format of the machine's: it accumulates in double-double. For emulated formats see [`wide_format`] and [`dot`](crate::dot()).
     Wide,
 }
 
@@ -49,12 +49,13 @@ impl Summation {
     /// The factor γ of the forward bound `|computed - Σ a_i b_i| <= γ Σ |a_i b_i|` for `n` terms and unit roundoff `u`, absent
     /// overflow and underflow. Infinite where the theory gives no bound (`n u >= 1`).
     ///
-    /// - recursive, fused: `γ_n = n u / (1 - n u)` (Higham 2002, eqs. 3.3 and 3.4);
+    /// - recursive, fused: `γ_n = n u / (1 - n u)` (Higham 2002, eq. 3.5);
     /// - pairwise: `γ_(ceil(log2 n) + 1)` (Higham 2002, eq. 4.6, one more for the product);
     /// - compensated: `u + γ_n²` (Ogita, Rump and Oishi 2005, prop. 5.5);
     /// - wide: `u + (1 + u) γ_n(u_wide)` (Blanchard, Higham, Lopez, Mary and Pranesh 2020, thm. 3.1, one block).
     ///
-    /// Roundings that are not to nearest err by up to `2u` instead of `u`: pass twice the unit roundoff through `unit`.
+    /// Roundings that are not to nearest err by up to `2u` instead of `u`: pass twice the unit roundoff through `unit`. For the compensated
+    /// sum, whose recovered errors are then rounded themselves, that is what is observed and not what the proposition proves.
     pub fn bound(self, n: usize, unit: f64, wide_unit: f64) -> f64 {
         if n == 0 {
             return 0.0;
@@ -118,5 +119,54 @@ impl FromStr for Summation {
             let known = Summation::ALL.map(Summation::name).join(", ");
             format!("unknown summation `{text}`; known: {known}")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wide_format_holds_every_product() {
+        for (_, format) in Format::NAMED {
+            let expected = match format.precision() {
+                53 => None,
+                24 => Some(Format::F64),
+                _ => Some(Format::F32),
+            };
+            assert_eq!(wide_format(format), expected, "{format}");
+        }
+        // At and beyond each of the three borders of f32 and of f64.
+        for (custom, expected) in [
+            ((12, -126, 127), Some(Format::F32)),
+            ((13, -126, 127), Some(Format::F64)),
+            ((12, -127, 127), Some(Format::F64)),
+            ((12, -126, 128), Some(Format::F64)),
+            ((26, -1022, 1023), Some(Format::F64)),
+            ((27, -126, 127), None),
+            ((26, -1023, 1023), None),
+        ] {
+            let (p, emin, emax) = custom;
+            assert_eq!(wide_format(Format::custom(p, emin, emax).unwrap()), expected, "{custom:?}");
+        }
+    }
+
+    /// The factors for five terms: `u = 2^-4` gives γ_5 = 5/11 and, by three levels and a product, γ_4 = 1/3.
+    #[test]
+    fn factors_of_the_bounds() {
+        let (u, wide) = (0.0625, 0.015625);
+        let of = |summation: Summation, n| summation.bound(n, u, wide);
+        assert_eq!((of(Summation::Recursive, 5), of(Summation::Fused, 5)), (gamma(5, u), gamma(5, u)));
+        assert_eq!(gamma(5, u), 0.3125 / 0.6875);
+        assert_eq!(Summation::Pairwise.bound(5, u, wide), gamma(4, u));
+        assert_eq!(
+            [1, 2, 3, 4, 8, 9].map(|n| of(Summation::Pairwise, n)),
+            [1, 2, 3, 3, 4, 5].map(|n| gamma(n, u))
+        );
+        assert_eq!(of(Summation::Compensated, 5), u + gamma(5, u) * gamma(5, u));
+        assert_eq!(of(Summation::Wide, 5), u + (1.0 + u) * gamma(5, wide));
+        // Where n u reaches 1 there is no bound, and nothing added up is exact.
+        assert_eq!((of(Summation::Recursive, 16), of(Summation::Recursive, 15)), (f64::INFINITY, 15.0));
+        assert_eq!(Summation::ALL.map(|summation| of(summation, 0)), [0.0; 5]);
     }
 }

@@ -3,8 +3,8 @@
 
 use dashu_float::FBig;
 use gradchain_arith::{
-    Arithmetic, Emulated, Format, Isa, Native, Overflow, Real, Rounding, Rules, Subnormals, bf16, f16,
-    philox, round_f64,
+    Arithmetic, Emulated, Format, Isa, Native, Overflow, Real, Rounding, Rules, Subnormals, Summation, bf16,
+    dot, f16, philox, round_f64,
 };
 use std::cmp::Ordering;
 
@@ -138,6 +138,22 @@ fn stored_types_round_as_their_formats_do() {
             check::<f16>(x);
             check::<bf16>(x);
             check::<f32>(x);
+        }
+    }
+    // What two roundings, by way of f32, get wrong.
+    let p = |e: i32| f64::powi(2.0, e);
+    for x in [
+        2047.4999999850988,
+        1.0 + p(-11) + p(-40),
+        p(-14) - p(-25) - p(-65),
+        65520.0 - p(-20),
+        p(-25) + p(-60),
+        p(-25),
+        1.0 + p(-8) + p(-40),
+    ] {
+        for x in [x, -x] {
+            check::<f16>(x);
+            check::<bf16>(x);
         }
     }
     check::<f32>(f64::MAX);
@@ -354,4 +370,76 @@ fn saturating_and_flushing_arithmetic() {
     assert_eq!(f16.mul(Format::F16.min_normal(), 0.5), 0.0);
     assert!(f16.mul(-Format::F16.min_normal(), 0.5).is_sign_negative());
     assert_eq!(Emulated::new(Format::F64, flushing, 0).mul(f64::MIN_POSITIVE, 0.5), 0.0);
+}
+
+/// IEEE 754, 6.3: a sum of opposite numbers is +0, and -0 only when rounding down; a sum of equal zeros keeps their sign.
+#[test]
+fn signs_of_zero_sums() {
+    for rounding in DIRECTIONS {
+        let arith = Emulated::new(Format::F16, Rules { rounding, ..Rules::default() }, 0);
+        let sign = |x: f64| {
+            assert_eq!(x, 0.0);
+            x.is_sign_negative()
+        };
+        let down = rounding == Rounding::Down;
+        for zero in [
+            arith.add(1.5, -1.5),
+            arith.sub(1.5, 1.5),
+            arith.add(0.0, -0.0),
+            arith.mul_add(2.0, 3.0, -6.0),
+            arith.mul_add(-0.0, 1.0, 0.0),
+        ] {
+            assert_eq!(sign(zero), down, "{rounding:?}");
+        }
+        assert!(sign(arith.add(-0.0, -0.0)) && !sign(arith.add(0.0, 0.0)));
+        assert!(sign(arith.mul(-0.0, 3.0)) && sign(arith.div(-0.0, 3.0)));
+    }
+}
+
+/// The remainder of a division decides although the first 74 bits of the quotient look exact: `1 / (1 - ε) = 1 + ε + ε² + …`.
+#[test]
+fn quotients_just_above_a_number() {
+    let (one, eps) = (1.0, f64::EPSILON);
+    for (rounding, expected) in [
+        (Rounding::Nearest, one + eps),
+        (Rounding::Up, one + 2.0 * eps),
+        (Rounding::Down, one + eps),
+        (Rounding::Zero, one + eps),
+    ] {
+        let arith = Emulated::new(Format::F64, Rules { rounding, ..Rules::default() }, 0);
+        assert_eq!(arith.div(one, one - eps), expected, "{rounding:?}");
+        assert_eq!(arith.div(-one, eps - one), expected, "{rounding:?}");
+    }
+}
+
+/// Infinite results of finite operands and infinite operands, in formats with and without infinities.
+#[test]
+fn infinite_results() {
+    let saturate = Rules { overflow: Overflow::Saturate, ..Rules::default() };
+    let [f16, e4m3] = [Format::F16, Format::E4M3].map(|format| Emulated::new(format, Rules::default(), 0));
+    let [f16_saturating, e4m3_saturating] =
+        [Format::F16, Format::E4M3].map(|format| Emulated::new(format, saturate, 0));
+    assert_eq!((f16.div(-1.0, 0.0), f16_saturating.div(-1.0, 0.0)), (f64::NEG_INFINITY, -65504.0));
+    assert!(e4m3.div(1.0, 0.0).is_nan());
+    assert_eq!((e4m3_saturating.div(1.0, -0.0), e4m3_saturating.div(1.0, 0.0)), (-448.0, 448.0));
+    assert_eq!(f16_saturating.add(f64::INFINITY, 1.0), 65504.0);
+    assert_eq!(f16_saturating.mul_add(f64::NEG_INFINITY, 1.0, 1.0), -65504.0);
+    assert!(f16_saturating.sub(f64::INFINITY, f64::INFINITY).is_nan() && f16.div(0.0, 0.0).is_nan());
+}
+
+/// A wide sum takes the rules of the format once, at its end: between, it rounds to nearest and overflows where the wide format does.
+#[test]
+fn a_wide_sum_has_the_rules_of_the_format_at_its_end_alone() {
+    let ulp = f64::powi(2.0, -23);
+    // In f32, 1 + 0.6 ulp is nearer to 1 + ulp, and taking that away again leaves an ulp.
+    let terms = [(1.0, 1.0), (0.6 * ulp, 1.0), (-1.0, 1.0)].map(|(a, b)| (Format::BF16, a, b));
+    for (rounding, expected) in [(Rounding::Zero, ulp), (Rounding::Down, ulp), (Rounding::Up, ulp)] {
+        let arith = Emulated::new(Format::BF16, Rules { rounding, ..Rules::default() }, 0);
+        let nearest = |(format, a, b): (Format, f64, f64)| (round_f64(a, format, Rules::default(), 0), b);
+        assert_eq!(dot(&arith, Summation::Wide, terms.into_iter().map(nearest)), expected, "{rounding:?}");
+    }
+    let saturate = Emulated::new(Format::F16, Rules { overflow: Overflow::Saturate, ..Rules::default() }, 0);
+    let products = [(65504.0, 2.0), (65504.0, 2.0), (-65504.0, 3.0)];
+    assert_eq!(dot(&saturate, Summation::Wide, products.into_iter()), 65504.0);
+    assert_eq!(dot(&saturate, Summation::Recursive, products.into_iter()), 0.0);
 }

@@ -62,7 +62,7 @@ impl Upstream {
 pub struct Draw {
     /// Distribution of the weights.
     pub init: Init,
-    /// Factor on every weight (σ_w).
+    /// Factor on every weight (σ_w) that is drawn from a distribution of weights; gains are taken as they stand.
     pub weight_scale: f64,
     /// Standard deviation of the biases (σ_b); with 0 there are none, but for [`Init::Torch`], which has its own.
     pub bias_scale: f64,

@@ -70,7 +70,10 @@ pub fn from_safetensors(bytes: &[u8], activation: Activation) -> Result<Network,
         if tensor.shape().len() != rank {
             return Err(meaning());
         }
-        group.insert(natural(key), (name.to_owned(), tensor));
+        if let Some((other, _)) = group.insert(natural(key), (name.to_owned(), tensor)) {
+            let problem = format!("names the same layer as `{other}`");
+            return Err(LoadError::Fit { name: name.to_owned(), problem });
+        }
     }
     let mut layers: Vec<Layer> = Vec::new();
     for (key, (name, tensor)) in weights {
@@ -206,6 +209,11 @@ mod tests {
                 weights[..100].windows(2).all(|pair| pair[0] < pair[1]),
                 "{format} ascends with its patterns"
             );
+            let (positive, negative) = weights.split_at(128);
+            assert!(positive.iter().zip(negative).all(|(&p, &n)| n == -p || (p.is_nan() && n.is_nan())));
+            // The patterns without a number stand at the end, NaN but for the infinity of E5M2.
+            let (infinite, nan) = positive[finite / 2..].split_at(usize::from(format.has_infinities()));
+            assert!(infinite.iter().all(|x| *x == f64::INFINITY) && nan.iter().all(|x| x.is_nan()));
         }
     }
 
@@ -226,6 +234,10 @@ mod tests {
                 file(&[("w/0", Dtype::F32, &[1, 1], &one), ("b/1", Dtype::F32, &[1], &one)]),
                 "`b/1`: a bias without",
             ),
+            (
+                file(&[("w/1", Dtype::F32, &[1, 1], &one), ("w/01", Dtype::F32, &[1, 1], &one)]),
+                "names the same layer as",
+            ),
             (file(&[("w/0", Dtype::I32, &[1, 1], &one)]), "`w/0` has type I32"),
             (file(&[("embedding", Dtype::F32, &[1, 1], &one)]), "`embedding` of shape [1, 1]"),
             (file(&[("w/0", Dtype::F32, &[1], &one)]), "`w/0` of shape [1]"),
@@ -245,5 +257,22 @@ mod tests {
         let lying = String::from_utf8_lossy(&whole[8..]).replace("[1,2]", "[9,2]");
         let lying = [&whole[..8], lying.as_bytes()].concat();
         assert!(from_safetensors(&lying, Activation::Identity).is_err());
+    }
+    #[test]
+    fn every_type_is_decoded() {
+        // 1.5 and the negative of the least number of each type.
+        let f64s: Vec<u8> = [1.5, -5e-324].iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
+        let f32s = bytes(&[1.5, -1e-45]);
+        let least = |e| -f64::powi(2.0, e);
+        for (dtype, data, expected) in [
+            (Dtype::F64, f64s.as_slice(), -5e-324),
+            (Dtype::F32, &f32s, least(-149)),
+            (Dtype::F16, &[0x00, 0x3e, 0x01, 0x80], least(-24)),
+            (Dtype::BF16, &[0xc0, 0x3f, 0x01, 0x80], least(-133)),
+        ] {
+            let data = file(&[("w/0", dtype, &[1, 2], data)]);
+            let weights = from_safetensors(&data, Activation::Identity).unwrap().layers.remove(0).weights;
+            assert_eq!(weights, [1.5, expected], "{dtype:?}");
+        }
     }
 }

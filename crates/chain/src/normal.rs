@@ -12,10 +12,16 @@ pub struct StandardNormal;
 
 impl Distribution<f64> for StandardNormal {
     fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
-        // The middle of one of 2^53 equal parts of the unit interval: never 0 and never 1.
-        let part = (rng.random::<u64>() >> 11) as f64;
-        quantile((part + 0.5) * f64::EPSILON / 2.0)
+        quantile(middle(rng.random::<u64>() >> 11))
     }
+}
+
+/// The middle of part number `part` of 2^53 equal parts of the unit interval: never 0 and never 1.
+///
+/// Middles above 1/2 need 54 bits and are rounded to even ends; the last one would become 1.
+fn middle(part: u64) -> f64 {
+    const LAST: f64 = 9_007_199_254_740_991.0;
+    (part as f64 + 0.5).min(LAST) * f64::EPSILON / 2.0
 }
 
 /// The standard normal quantile of `0 < p < 1`, to about 1e-16 relative (algorithm AS 241, PPND16; Wichura 1988).
@@ -103,6 +109,17 @@ const FAR_BELOW: [f64; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ends_of_the_unit_interval_are_never_drawn() {
+        let last = (1 << 53) - 1;
+        for (part, expected) in
+            [(0, f64::EPSILON / 4.0), (last, 1.0 - f64::EPSILON / 2.0), (last - 1, 1.0 - f64::EPSILON)]
+        {
+            assert_eq!(middle(part), expected, "{part}");
+            assert!(quantile(middle(part)).is_finite());
+        }
+    }
 
     /// Percentage points from the published tables of the normal distribution, to all their digits.
     #[test]

@@ -120,6 +120,30 @@ fn gains() {
     assert_eq!((weights(3), weights(4)), (vec![1.5, 0.8, 1.5], vec![0.8, 1.5, 0.8, 1.5]));
 }
 
+/// At larger widths a gain multiplies an orthogonal matrix: every row has it for its norm.
+#[test]
+fn gains_of_matrices() {
+    let network = square(Init::Constant("0.8".parse().unwrap()), 6, 2).network();
+    for row in network.layers.iter().flat_map(|layer| layer.weights.chunks_exact(6)) {
+        let norm = row.iter().map(|w| w * w).sum::<f64>().sqrt();
+        assert!((norm - 0.8).abs() < 1e-15, "{norm}");
+    }
+    assert!(network.layers.iter().all(|layer| layer.weights_rest.is_none()));
+}
+
+/// A drawn gain is `mean + sd · z` for the normal number z that comes next, one a layer.
+#[test]
+fn random_gains() {
+    let gains = |mean, sd| -> Vec<f64> {
+        let network = square(Init::RandomGain { mean, sd }, 1, 1000).network();
+        network.layers.iter().map(|layer| layer.weights[0]).collect()
+    };
+    let normal: Vec<f64> =
+        square(Init::Gaussian, 1, 1000).network().layers.iter().map(|layer| layer.weights[0]).collect();
+    assert_eq!(gains(0.0, 1.0), normal);
+    assert_eq!(gains(0.5, 0.25), normal.iter().map(|z| 0.5 + 0.25 * z).collect::<Vec<f64>>());
+}
+
 #[test]
 fn draws_differ_by_number_and_seed_and_share_their_ends() {
     let network = |number, seed| Draw { number, seed, ..square(Init::Gaussian, 4, 2) }.network();

@@ -12,7 +12,7 @@ use gradchain_arith::Arithmetic;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NonFinite {
     /// Multiply all the same, as PyTorch does: under an infinite norm finite numbers become zeros of their sign and infinities NaN; under
-    /// a NaN norm everything becomes NaN.
+    /// a NaN norm, or an infinite one with the limit ∞, everything becomes NaN.
     Propagate,
     /// Make every number NaN, as TensorFlow does.
     AllNan,
@@ -111,7 +111,7 @@ pub fn clip_by_norm<A: Arithmetic>(
 /// Divides all `tensors` by their common norm; zeros stay zeros.
 ///
 /// Each number becomes `round(fl(g / norm))` with the norm rounded to 53 bits, whatever its exponent: the quotient in f64, then one rounding by
-/// `arith`. Number i of tensor t draws its random bits from stream t, i.
+/// `arith` (below 2^-1022 the quotient's dividend has been rounded too). Number i of tensor t draws its random bits from stream t, i.
 ///
 /// # Errors
 /// As `policy` says of a norm that is not finite. Nothing has been changed then.

@@ -1,7 +1,7 @@
 //! Norms that neither overflow nor underflow.
 
 use crate::error::GradientError;
-use crate::sum::{Sum, decompose};
+use crate::sum::Sum;
 use gradchain_arith::{Arithmetic, Exact, Format, Rules, round};
 use std::cmp::Ordering;
 use std::fmt;
@@ -48,8 +48,8 @@ impl Norm {
         if !x.is_finite() {
             return Norm { mantissa: x, exponent: 0 };
         }
-        let (m, e) = decompose(x);
-        Norm::rounded(u128::from(m), i64::from(e), false)
+        let Exact { mantissa, exponent, .. } = Exact::from_f64(x);
+        Norm::rounded(mantissa, i64::from(exponent), false)
     }
 
     /// `m · 2^exponent`, and a little more where `sticky`, rounded to 53 bits, to nearest.

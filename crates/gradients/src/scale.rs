@@ -8,8 +8,8 @@ use gradchain_arith::Arithmetic;
 
 /// Multiplies every number by `factor`, a power of two.
 ///
-/// Exact unless the result overflows the format or falls below its least normal number; then it is rounded once. Number i draws its
-/// random bits from stream i.
+/// Exact unless the result overflows the format or falls below its least normal number; then it is rounded once, in formats that reach as far as
+/// f64 by f64's own rules. Number i draws its random bits from stream i.
 ///
 /// # Errors
 /// If `factor` is not a power of two from 2^-1022 to 2^1022.
@@ -21,7 +21,8 @@ pub fn scale<A: Arithmetic>(arith: &A, factor: f64, gradient: &mut [A::Number]) 
 
 /// Divides every number by `factor`, a power of two: undoes [`scale`] bit for bit, unless a number left the normal range on the way.
 ///
-/// Exact unless the result falls below the least normal number of the format (or overflows, for factors below 1); then it is rounded once.
+/// Exact unless the result falls below the least normal number of the format (or overflows, for factors below 1); then it is rounded
+/// as by [`scale`].
 ///
 /// # Errors
 /// If `factor` is not a power of two from 2^-1022 to 2^1022.

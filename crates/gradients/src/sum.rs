@@ -6,6 +6,7 @@
 //! bits in words of 64, which leaves 2^30 additions before carries must be passed on.
 
 use crate::norm::{Norm, Order};
+use gradchain_arith::Exact;
 
 /// The exponent of the lowest bit: that of the square of the least f64.
 const LOWEST: i32 = 2 * -1074;
@@ -44,11 +45,12 @@ impl Sum {
         match self.order {
             Order::Infinity => self.largest = self.largest.max(magnitude),
             Order::One => {
-                let (m, e) = decompose(magnitude);
-                self.add_at(m, e);
+                let Exact { mantissa, exponent, .. } = Exact::from_f64(magnitude);
+                self.add_at(mantissa as u64, exponent);
             }
             Order::Two => {
-                let (m, e) = decompose(magnitude);
+                let Exact { mantissa, exponent: e, .. } = Exact::from_f64(magnitude);
+                let m = mantissa as u64;
                 // Numbers of 32 bits and fewer, all those of the narrower formats, have squares of one word.
                 if m as u32 == 0 {
                     self.add_at((m >> 32) * (m >> 32), 2 * (e + 32));
@@ -156,10 +158,23 @@ impl Sum {
     }
 }
 
-/// The finite `x >= 0` as (m, e) with `x = m · 2^e` and m below 2^53.
-pub(crate) fn decompose(x: f64) -> (u64, i32) {
-    let bits = x.to_bits();
-    let fraction = bits & ((1 << 52) - 1);
-    let biased = (bits >> 52) as i32;
-    if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Carries are passed on before a digit can overflow, with the same sum as without them: more additions than a test can make.
+    #[test]
+    fn carries_after_2_to_the_30_additions() {
+        let mut sum = Sum::new(Order::One);
+        sum.add(1.0);
+        sum.add(3.5);
+        sum.pending = (1 << 30) - 1;
+        let digit = sum.digits.iter().rposition(|&digit| digit != 0).unwrap();
+        // As many as the additions that are pending could have left there.
+        sum.digits[digit] += ((1 << 30) - 1) << 32;
+        let before = sum.norm();
+        sum.add(0.0);
+        assert_eq!((sum.pending, sum.norm()), (0, before));
+        assert!(sum.digits.iter().all(|digit| *digit < 1 << 32));
+    }
 }

@@ -292,7 +292,7 @@ fn remedies_by_name() {
     }
 }
 
-/// B11 is the chain's: it unscales before it clips. Here each remedy acts on a layer or on the ends, not on both.
+/// Each remedy acts on a layer or on the ends, not on both. So B11 cannot arise: a chain has one remedy, and a scaled gradient is never clipped.
 #[test]
 fn remedies_act_where_they_say() {
     let arith = native::<f32>();

@@ -12,7 +12,8 @@
 //! | weight gradient | [`Kernels::transposed_times`] | G^T · H (m x n), summed over the batch |
 //! | Jacobian product | [`Kernels::times`] | P (m x k) · M (k x n) |
 //!
-//! Nothing here allocates. A shape mismatch is a bug of the caller and panics with the shapes.
+//! [`Native`](gradchain_arith::Native) kernels do not allocate; an emulated pairwise sum keeps a stack of partial sums, and the functions on views
+//! make what they return. A shape mismatch is a bug of the caller and panics with the shapes.
 
 mod backend;
 mod emulated;

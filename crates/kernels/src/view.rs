@@ -2,7 +2,8 @@
 
 use crate::{Kernels, Shape};
 use gradchain_arith::Summation;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView, ArrayView1, ArrayView2, Dimension};
+use std::borrow::Cow;
 
 /// `W^T g`: the gradient before a layer with weights W (m x n) from the gradient after it (m). Views of any layout; what is not row-major is
 /// copied first.
@@ -63,11 +64,12 @@ fn product_of<K: Kernels>(
     product: impl FnOnce(&[K::Number], &[K::Number], &mut [K::Number], Shape),
 ) -> Array1<K::Number> {
     let mut out = vec![arith.round(0.0); shape.columns];
-    product(&vector.to_vec(), &row_major(matrix), &mut out, shape);
+    product(&row_major(vector), &row_major(matrix), &mut out, shape);
     Array1::from_vec(out)
 }
 
-fn row_major<T: Copy>(view: ArrayView2<'_, T>) -> std::borrow::Cow<'_, [T]> {
+/// The numbers of a view, one row after the other.
+fn row_major<T: Copy, D: Dimension>(view: ArrayView<'_, T, D>) -> Cow<'_, [T]> {
     match view.to_slice() {
         Some(slice) => slice.into(),
         None => view.iter().copied().collect::<Vec<T>>().into(),

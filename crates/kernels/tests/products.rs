@@ -3,7 +3,8 @@
 
 use dashu_float::FBig;
 use gradchain_arith::{
-    Arithmetic, Emulated, ISA_NAMES, Isa, Native, Real, Rules, Summation, bf16, f16, philox, wide_unit,
+    Arithmetic, Emulated, Format, ISA_NAMES, Isa, Native, Real, Rounding, Rules, Summation, bf16, f16,
+    philox, wide_unit,
 };
 use gradchain_kernels::{
     Kernels, MatrixMultiply, Shape, backward_step, forward_step, jacobian_product, matrixmultiply_times,
@@ -321,4 +322,51 @@ fn a_wrong_shape_panics_with_the_shapes() {
         &mut [0.0; 2],
         Shape { rows: 1, inner: 2, columns: 2 },
     );
+}
+
+/// One entry: the sum of `terms` products x · 1.
+fn sum_of_equal<T: Real>(summation: Summation, x: f64, terms: usize) -> f64 {
+    let mut out = [T::default()];
+    let shape = Shape { rows: 1, inner: terms, columns: 1 };
+    let (a, b) = (vec![T::round_from(x); terms], vec![T::round_from(1.0); terms]);
+    Native::<T>::new(Isa::PORTABLE).times(summation, &a, &b, &mut out, shape);
+    out[0].value()
+}
+
+/// A recursive sum of ones stops at 2^p, where one is half an ulp and the tie goes to even: 2048 in f16, 256 in bf16. Pairwise and wide sums
+/// are right.
+#[test]
+fn sums_in_the_format_stop_growing() {
+    for (summation, f16_sum, bf16_sum) in [
+        (Summation::Recursive, 2048.0, 256.0),
+        (Summation::Fused, 2048.0, 256.0),
+        (Summation::Pairwise, 4096.0, 4096.0),
+        (Summation::Compensated, 4096.0, 512.0),
+        (Summation::Wide, 4096.0, 4096.0),
+    ] {
+        let got = (sum_of_equal::<f16>(summation, 1.0, 4096), sum_of_equal::<bf16>(summation, 1.0, 4096));
+        assert_eq!(got, (f16_sum, bf16_sum), "{summation}");
+    }
+    // 0.1 is no number of these formats. A sum in f32 that is rounded to f16 now and then would give 1021 or 1022 in place of 1024.
+    assert_eq!(sum_of_equal::<f16>(Summation::Recursive, 0.1, 10_000), 256.0);
+    assert_eq!(sum_of_equal::<bf16>(Summation::Recursive, 0.1, 10_000), 32.0);
+    assert!((sum_of_equal::<f32>(Summation::Recursive, 0.1, 10_000) - 999.903).abs() < 5e-4);
+    assert_eq!(sum_of_equal::<f16>(Summation::Wide, 0.1, 10_240), 1024.0);
+}
+
+/// Each entry of an emulated product draws its random bits from its own stream: equal sums round differently, and the same way every time.
+#[test]
+fn stochastic_entries_have_streams_of_their_own() {
+    let rules = Rules { rounding: Rounding::Stochastic, ..Rules::default() };
+    let arith = Emulated::new(Format::BF16, rules, 3);
+    let shape = Shape { rows: 8, inner: 2, columns: 8 };
+    let tie = f64::powi(2.0, -8);
+    let a: Vec<f64> = [1.0, tie].repeat(8);
+    let product = || {
+        let mut out = [0.0; 64];
+        arith.times(Summation::Recursive, &a, &[1.0; 16], &mut out, shape);
+        out
+    };
+    let up = product().iter().filter(|x| **x > 1.0).count();
+    assert!((16..48).contains(&up) && product() == product(), "{up} of 64 rounded up");
 }

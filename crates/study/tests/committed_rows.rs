@@ -10,14 +10,14 @@ fn rows() -> Vec<Value> {
 
 /// log2 of a number of a row, which may lie beyond f64.
 fn log2(value: &Value) -> f64 {
-    match value {
-        Value::Object(scaled) => {
-            let part = |name: &str| scaled[name].as_f64().expect("a scaled number");
-            libm::log2(part("mantissa")) + part("exp2")
-        }
-        Value::String(text) if text == "inf" => f64::INFINITY,
-        other => libm::log2(other.as_f64().unwrap_or_else(|| panic!("no number: {other}"))),
+    if let Value::Object(scaled) = value {
+        let part = |name: &str| scaled[name].as_f64().expect("a scaled number");
+        return libm::log2(part("mantissa")) + part("exp2");
     }
+    if value == "inf" {
+        return f64::INFINITY;
+    }
+    libm::log2(value.as_f64().unwrap_or_else(|| panic!("no number: {value}")))
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Predictions from the literature, to stand beside measurements and never in their place.
 //!
 //! The invariant of this crate: **it knows nothing of the programs whose results it predicts**; it depends on no other crate of the workspace.
-//! Growth rates, Lyapunov spectra and learning-rate thresholds will join the laws of rounding that are here.
 
 mod rounding;
 

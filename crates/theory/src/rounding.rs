@@ -31,7 +31,7 @@ pub fn matrix_chain_drift(unit: f64, depth: usize, growth: f64, roundings: f64) 
 }
 
 /// `n / (n - 2)`: the mean square of the norm of an error in a random direction over that of the gradient, after one Gaussian matrix of
-/// width n. Where `2 d / n` is larger than about 2, the mean over a chain of d layers is made by rare draws, and a few draws lie far below it.
+/// width n (the mean of 1 over a chi-square variable of n degrees of freedom is `1 / (n - 2)`). Where `2 d / n` is larger than about 2, the mean over a chain of d layers is made by rare draws, and a few draws lie far below it.
 /// Infinite for n <= 2, where that mean does not exist.
 pub fn gaussian_growth(width: usize) -> f64 {
     if width <= 2 { f64::INFINITY } else { width as f64 / (width - 2) as f64 }
