@@ -2,22 +2,64 @@
 //! formats are computed.
 
 use crate::arithmetic::{Arithmetic, Emulated};
-use crate::rounding::Rules;
-use crate::summation::{Summation, wide_format};
+use crate::format::Format;
+use crate::rounding::{Rules, Subnormals};
+use crate::summation::{INTERLEAVED, Summation, computed_format, wide_format};
 
 /// `Σ a_i · b_i` in the format and under the rules of `arith`, which also orders and rounds it; see [`Summation`].
 ///
 /// [`Summation::Wide`] accumulates with IEEE's default rules in the wide format and enters the format by one rounding under its own. Where the
 /// wide format is double-double, its sum is rounded to f64, to nearest, before that: in f64 itself the rules then find nothing left to
 /// round, and formats of 27 to 52 bits are rounded twice.
+///
+/// [`Summation::Interleaved`] and [`Summation::Bf16Dot`] likewise add up with IEEE's default rules and enter the format once, at the end.
+///
+/// # Panics
+/// If the summation is not defined for the format.
 pub fn dot(arith: &Emulated, summation: Summation, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
     match summation {
         Summation::Recursive => terms.fold(0.0, |sum, (a, b)| arith.add(sum, arith.mul(a, b))),
         Summation::Fused => terms.fold(0.0, |sum, (a, b)| arith.mul_add(a, b, sum)),
+        Summation::Interleaved => interleaved(arith, terms),
         Summation::Pairwise => pairwise(arith, terms),
         Summation::Compensated => compensated(arith, terms),
         Summation::Wide => wide(arith, terms),
+        Summation::Bf16Dot => bf16_dot(arith, terms),
     }
+}
+
+fn interleaved(arith: &Emulated, terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let computed = Emulated::new(computed_format(arith.format()).unwrap_or(Format::F64), Rules::default(), 0);
+    let mut sums = [0.0; INTERLEAVED];
+    for (i, (a, b)) in terms.enumerate() {
+        let sum = &mut sums[i % INTERLEAVED];
+        *sum = computed.mul_add(a, b, *sum);
+    }
+    let mut left = INTERLEAVED;
+    while left > 1 {
+        left /= 2;
+        for j in 0..left {
+            sums[j] = computed.add(sums[j], sums[j + left]);
+        }
+    }
+    arith.round(sums[0])
+}
+
+fn bf16_dot(arith: &Emulated, mut terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    assert!(
+        arith.format() == Format::BF16,
+        "the sum `bf16-dot` is one of bf16 numbers, not of {}",
+        arith.format()
+    );
+    let rules = Rules { subnormals: Subnormals::Flush, ..Rules::default() };
+    let [operand, sum] = [Format::BF16, Format::F32].map(|format| Emulated::new(format, rules, 0));
+    let mut total = 0.0;
+    while let Some(first) = terms.next() {
+        for (a, b) in [terms.next().unwrap_or((0.0, 0.0)), first] {
+            total = sum.mul_add(operand.round(a), operand.round(b), total);
+        }
+    }
+    arith.round(total)
 }
 
 fn pairwise(arith: &Emulated, terms: impl Iterator<Item = (f64, f64)>) -> f64 {

@@ -20,7 +20,9 @@ mod rounding;
 mod simd;
 mod summation;
 
-pub use accumulate::{Accumulator, Compensated, Fused, Pairwise, Recursive};
+pub use accumulate::{
+    Accumulator, Bf16Dot, Compensated, Fused, Interleaved, Pairwise, Recursive, WideDoubleDouble, WideFused,
+};
 pub use arithmetic::{Arithmetic, Emulated, Native};
 pub use class::{Class, Counts};
 pub use dot::dot;
@@ -28,7 +30,7 @@ pub use exact::Exact;
 pub use format::{Format, FormatError, Specials};
 pub use half::{bf16, f16};
 pub use random::philox;
-pub use real::Real;
+pub use real::{Computed, Real};
 pub use rounding::{Overflow, Rounding, Rules, Subnormals, round, round_f64};
 pub use simd::{ISA_NAMES, ISA_VARIABLE, Isa, IsaError, LANES, Simd, WithSimd};
-pub use summation::{Summation, gamma, wide_format, wide_unit};
+pub use summation::{INTERLEAVED, Summation, computed_format, gamma, wide_format, wide_unit};

@@ -14,6 +14,10 @@ pub enum Summation {
     Recursive,
     /// One after the other, one rounding a term: `s = fl(s + a_i · b_i)`, from `s = +0`.
     Fused,
+    /// What fast libraries do: [`INTERLEAVED`] partial sums, of which number `i mod INTERLEAVED` takes term i, fused, in the narrowest format
+    /// of the machine that holds the format ([`computed_format`]: f32 for 16-bit numbers and f32, f64 for f64). Then the sums are
+    /// halved, sum j taking sum j + half, until one is left; it is rounded into the format.
+    Interleaved,
     /// Rounded products added in a balanced binary tree: equal blocks are joined as in a binary counter, and what remains is joined from
     /// the smallest block up. Depth at most `ceil(log2 n)`.
     Pairwise,
@@ -23,16 +27,22 @@ pub enum Summation {
     /// Fused in the next wider format and rounded once at the end: f32 for the 16-bit formats, f64 for f32. f64 has no wider
     /// format of the machine's: it accumulates in double-double. For emulated formats see [`wide_format`] and [`dot`](crate::dot()).
     Wide,
+    /// bf16 only: the dot product of the hardware (AVX-512 BF16, VDPBF16PS), in f32, rounded once at the end. Terms go in pairs, of
+    /// which the second is added first, each by a fused operation; subnormal operands, sums and results become zeros of their
+    /// sign. A last term without a pair is the first of one whose second is `+0 · +0`.
+    Bf16Dot,
 }
 
 impl Summation {
     /// All summations, in the order in which they are listed to users.
-    pub const ALL: [Summation; 5] = [
+    pub const ALL: [Summation; 7] = [
         Summation::Recursive,
         Summation::Fused,
+        Summation::Interleaved,
         Summation::Pairwise,
         Summation::Compensated,
         Summation::Wide,
+        Summation::Bf16Dot,
     ];
 
     /// The name used in studies, rows and bench ids.
@@ -40,19 +50,34 @@ impl Summation {
         match self {
             Summation::Recursive => "recursive",
             Summation::Fused => "fused",
+            Summation::Interleaved => "interleaved",
             Summation::Pairwise => "pairwise",
             Summation::Compensated => "compensated",
             Summation::Wide => "wide",
+            Summation::Bf16Dot => "bf16-dot",
         }
+    }
+
+    /// Whether there is such a sum of numbers of `format`.
+    pub fn is_defined_for(self, format: Format) -> bool {
+        self != Summation::Bf16Dot || format == Format::BF16
+    }
+
+    /// The summations that are defined for `format`, in the order of [`ALL`](Summation::ALL).
+    pub fn of(format: Format) -> impl Iterator<Item = Summation> {
+        Summation::ALL.into_iter().filter(move |summation| summation.is_defined_for(format))
     }
 
     /// The factor γ of the forward bound `|computed - Σ a_i b_i| <= γ Σ |a_i b_i|` for `n` terms and unit roundoff `u`, absent
     /// overflow and underflow. Infinite where the theory gives no bound (`n u >= 1`).
     ///
     /// - recursive, fused: `γ_n = n u / (1 - n u)` (Higham 2002, eq. 3.5);
+    /// - interleaved, with m terms in the longest partial sum: `u + (1 + u) γ_(m + log2 INTERLEAVED)(u_computed)`, by the same count of the
+    ///   roundings that a term meets;
     /// - pairwise: `γ_(ceil(log2 n) + 1)` (Higham 2002, eq. 4.6, one more for the product);
     /// - compensated: `u + γ_n²` (Ogita, Rump and Oishi 2005, prop. 5.5);
-    /// - wide: `u + (1 + u) γ_n(u_wide)` (Blanchard, Higham, Lopez, Mary and Pranesh 2020, thm. 3.1, one block).
+    /// - wide: `u + (1 + u) γ_n(u_wide)` (Blanchard, Higham, Lopez, Mary and Pranesh 2020, thm. 3.1, one block);
+    /// - bf16-dot: the same, in f32, for operands that are normal numbers or zeros.
     ///
     /// Roundings that are not to nearest err by up to `2u` instead of `u`: pass twice the unit roundoff through `unit`. For the compensated
     /// sum, whose recovered errors are then rounded themselves, that is what is observed and not what the proposition proves.
@@ -63,21 +88,31 @@ impl Summation {
         let levels = n.next_power_of_two().trailing_zeros() as usize + 1;
         match self {
             Summation::Recursive | Summation::Fused => gamma(n, unit),
+            Summation::Interleaved => {
+                let roundings = n.div_ceil(INTERLEAVED) + INTERLEAVED.trailing_zeros() as usize;
+                unit + (1.0 + unit) * gamma(roundings, computed_unit(unit))
+            }
             Summation::Pairwise => gamma(levels, unit),
             Summation::Compensated => unit + gamma(n, unit) * gamma(n, unit),
             Summation::Wide => unit + (1.0 + unit) * gamma(n, wide_unit),
+            Summation::Bf16Dot => unit + (1.0 + unit) * gamma(n, Format::F32.unit_roundoff()),
         }
     }
 
     /// What underflow can add to the error of `n` terms when rounding to nearest, absolutely, in units of the least subnormal η of the format and
     /// η_w of the wide one: half a unit for each product and each recovered error that underflows, doubled because a later rounding
-    /// may magnify it by at most 1 + γ <= 2 (after Higham 2002, eq. 2.8). Sums of numbers of a format do not underflow.
+    /// may magnify it by at most 1 + γ <= 2 (after Higham 2002, eq. 2.8). Sums of numbers of a format do not underflow, except in the
+    /// hardware's dot product, which flushes each of them.
     pub fn underflow(self, n: usize, format: Format) -> f64 {
         let unit = format.min_subnormal();
         let n = n as f64;
         match (self, wide_format(format)) {
             (Summation::Recursive | Summation::Fused | Summation::Pairwise, _) => n * unit,
+            (Summation::Interleaved, _) => {
+                unit + n * computed_format(format).unwrap_or(format).min_subnormal()
+            }
             (Summation::Compensated, _) | (Summation::Wide, None) => 2.0 * n * unit,
+            (Summation::Bf16Dot, _) => 2.0 * n * format.min_normal(),
             (Summation::Wide, Some(wide)) => unit + n * wide.min_subnormal(),
         }
     }
@@ -97,6 +132,24 @@ pub fn wide_format(format: Format) -> Option<Format> {
             && format.emin() >= wide.emin()
             && format.emax() <= wide.emax()
     })
+}
+
+/// Partial sums of [`Summation::Interleaved`], a power of two.
+pub const INTERLEAVED: usize = 64;
+
+/// The format in which [`Summation::Interleaved`] adds up: the first of f32 and f64 that contains `format`; none for a format with more
+/// precision or range than f64.
+pub fn computed_format(format: Format) -> Option<Format> {
+    [Format::F32, Format::F64].into_iter().find(|computed| {
+        format.precision() <= computed.precision()
+            && format.emin() >= computed.emin()
+            && format.emax() <= computed.emax()
+    })
+}
+
+/// An upper bound of the unit roundoff of [`computed_format`], for a format with unit roundoff `unit` or half of that.
+fn computed_unit(unit: f64) -> f64 {
+    [Format::F32, Format::F64].map(Format::unit_roundoff).into_iter().find(|&u| u <= unit).unwrap_or(unit)
 }
 
 /// The unit roundoff of the accumulator of [`Summation::Wide`]; 2^-104 for double-double (Joldes, Muller and Popescu 2017, theorem 3.1
@@ -165,8 +218,15 @@ mod tests {
         );
         assert_eq!(of(Summation::Compensated, 5), u + gamma(5, u) * gamma(5, u));
         assert_eq!(of(Summation::Wide, 5), u + (1.0 + u) * gamma(5, wide));
+        // f32 holds a format of this unit: two terms in the longest of 64 partial sums, and six halvings.
+        assert_eq!(of(Summation::Interleaved, 65), u + (1.0 + u) * gamma(8, 2f64.powi(-24)));
+        assert_eq!(
+            Summation::Interleaved.bound(1, 2f64.powi(-53), 0.0),
+            2f64.powi(-53) + (1.0 + 2f64.powi(-53)) * gamma(7, 2f64.powi(-53))
+        );
+        assert_eq!(of(Summation::Bf16Dot, 5), u + (1.0 + u) * gamma(5, 2f64.powi(-24)));
         // Where n u reaches 1 there is no bound, and nothing added up is exact.
         assert_eq!((of(Summation::Recursive, 16), of(Summation::Recursive, 15)), (f64::INFINITY, 15.0));
-        assert_eq!(Summation::ALL.map(|summation| of(summation, 0)), [0.0; 5]);
+        assert_eq!(Summation::ALL.map(|summation| of(summation, 0)), [0.0; 7]);
     }
 }

@@ -2,8 +2,9 @@
 //! definition in integer arithmetic gives.
 
 use gradchain_arith::{
-    Accumulator, Compensated, Emulated, Format, Fused, ISA_NAMES, Isa, LANES, Pairwise, Real, Recursive,
-    Rules, Simd, Summation, WithSimd, bf16, dot, f16, philox, round_f64,
+    Accumulator, Arithmetic, Compensated, Emulated, Format, Fused, ISA_NAMES, Interleaved, Isa, LANES,
+    Pairwise, Real, Recursive, Rules, Simd, Subnormals, Summation, WithSimd, bf16, dot, f16, philox,
+    round_f64,
 };
 use std::array::from_fn;
 
@@ -113,6 +114,128 @@ fn every_operation_has_the_portable_bits() {
     }
 }
 
+/// The hardware's dot product of pairs, with its instruction where the CPU has it and in steps; and how factors become pairs.
+struct Dots {
+    a: [bf16; 2 * LANES],
+    b: [bf16; 2 * LANES],
+    sum: [f32; LANES],
+}
+
+impl WithSimd for Dots {
+    type Output = [[u32; LANES]; 4];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [[u32; LANES]; 4] {
+        let (a, b) = (simd.load_bf16_pairs(&self.a), simd.load_bf16_pairs(&self.b));
+        let dots = simd.dot_bf16(a, b, simd.load_f32(&self.sum));
+        let [a_halves, b_halves] = [&self.a, &self.b].map(|x| x.as_chunks::<LANES>().0);
+        let pairs = simd.pair_bf16(&a_halves[0], &b_halves[0]);
+        let mut out = [[0.0; LANES]; 2];
+        simd.store_f32(dots, &mut out[0]);
+        simd.store_f32(pairs, &mut out[1]);
+        // Both ways to take twice as many numbers, and back: sums of pairs (a, 0) and (1, 0) are the numbers themselves.
+        let ones = [bf16::ONE; 2 * LANES];
+        let (pairs, ones) = (
+            simd.pair_two_bf16(&self.a, &[bf16::ZERO; 2 * LANES]),
+            simd.pair_two_bf16(&ones, &[bf16::ZERO; 2 * LANES]),
+        );
+        let zero = simd.splat_f32(0.0);
+        let mut back = [[bf16::ZERO; 2 * LANES]; 2];
+        let sums = [simd.dot_bf16(pairs[0], ones[0], zero), simd.dot_bf16(pairs[1], ones[1], zero)];
+        simd.store_two_bf16(sums, &mut back[0]);
+        simd.store_even_odd_bf16(simd.load_even_odd_bf16(&self.a), &mut back[1]);
+        let joined = |x: [bf16; 2 * LANES]| -> [u32; LANES] {
+            from_fn(|i| {
+                let bits = |x: bf16| if x.is_nan() { 0x7fc0 } else { u32::from(x.to_bits()) };
+                bits(x[2 * i]) | bits(x[2 * i + 1]) << 16
+            })
+        };
+        [out[0].map(bits32), out[1].map(f32::to_bits), joined(back[0]), joined(back[1])]
+    }
+}
+
+/// Operands of every size, and ones whose sums lie around the least normal number, where the instruction decides what to flush.
+#[test]
+fn the_bf16_dot_has_the_bits_of_its_definition() {
+    let rules = Rules { subnormals: Subnormals::Flush, ..Rules::default() };
+    let [operand, sum] = [Format::BF16, Format::F32].map(|format| Emulated::new(format, rules, 0));
+    let with_instruction = isas_of_this_cpu().iter().filter(|isa| isa.has_bf16_dot()).count();
+    if with_instruction == 0 {
+        println!("skipped: the instruction VDPBF16PS (this CPU lacks it); its definition was checked");
+    }
+    for k in 0..60_000 {
+        let [spread, at] = philox(6, 99, k);
+        // All exponents; sums around one; products around the least normal number.
+        let exponent = |bits: u64| match spread % 3 {
+            0 => bits >> 40 & 0xff,
+            1 => 120 + (bits >> 40) % 12,
+            _ => 60 + (bits >> 40) % 8,
+        };
+        let number = |stream: u64, i: usize| {
+            let [bits, _] = philox(6, stream, k * 64 + i as u64);
+            bf16::from_bits(((bits & 0x807f) | exponent(bits) << 7) as u16)
+        };
+        let sum_at = |i: usize| {
+            let [bits, _] = philox(6, 3, k * 64 + i as u64);
+            let exponent = if spread % 3 == 2 { (bits >> 40) % 4 } else { exponent(bits) };
+            f32::from_bits(((bits & 0x807f_ffff) | exponent << 23) as u32)
+        };
+        let dots =
+            || Dots { a: from_fn(|i| number(1, i)), b: from_fn(|i| number(2, i)), sum: from_fn(sum_at) };
+        let expected: [u32; LANES] = from_fn(|i| {
+            let Dots { a, b, sum: start } = dots();
+            let value = |x: bf16| operand.round(f64::from(x.to_f32()));
+            let start = sum.round(f64::from(start[i]));
+            let second = sum.mul_add(value(a[2 * i + 1]), value(b[2 * i + 1]), start);
+            bits32(sum.mul_add(value(a[2 * i]), value(b[2 * i]), second) as f32)
+        });
+        let portable = Isa::PORTABLE.run(dots());
+        assert_eq!(portable[0], expected, "{at}: {:?} {:?} {:?}", dots().a, dots().b, dots().sum);
+        for isa in Isa::available() {
+            assert_eq!(isa.run(dots()), portable, "{isa} in steps");
+            assert_eq!(isa.run_bf16_dot(dots()), portable, "{isa}");
+        }
+        let kept = dots().a.map(|x| if x.is_nan() { 0x7fc0 } else { x.to_bits() });
+        let joined: [u32; LANES] = from_fn(|i| u32::from(kept[2 * i]) | u32::from(kept[2 * i + 1]) << 16);
+        assert_eq!(portable[3], joined);
+    }
+}
+
+/// Squares of numbers that name their place.
+struct Squares;
+
+impl WithSimd for Squares {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> bool {
+        let mut rows = [simd.splat_f32(0.0); LANES];
+        let mut wide_rows = [simd.splat_f64(0.0); LANES];
+        for i in 0..LANES {
+            rows[i] = simd.load_f32(&from_fn(|j| (100 * i + j) as f32));
+            wide_rows[i] = simd.load_f64(&from_fn(|j| (100 * i + j) as f64));
+        }
+        simd.transpose_f32(&mut rows);
+        simd.transpose_f64(&mut wide_rows);
+        let mut right = true;
+        for i in 0..LANES {
+            let (mut row, mut wide_row) = ([0.0; LANES], [0.0; LANES]);
+            simd.store_f32(rows[i], &mut row);
+            simd.store_f64(wide_rows[i], &mut wide_row);
+            right &=
+                row == from_fn(|j| (100 * j + i) as f32) && wide_row == from_fn(|j| (100 * j + i) as f64);
+        }
+        right
+    }
+}
+
+#[test]
+fn squares_are_turned() {
+    for isa in isas_of_this_cpu() {
+        assert!(isa.run(Squares), "{isa}");
+    }
+}
+
 struct Halves {
     first: u16,
 }
@@ -219,8 +342,11 @@ impl<T: Real> Sums<'_, T> {
     #[inline(always)]
     fn by<S: Simd, A: Accumulator<T, S>>(self, simd: S) -> [T; LANES] {
         let mut sums = A::zero(simd);
-        for (&a, b) in self.a.iter().zip(self.b) {
-            sums.add_product(simd, T::splat(simd, a), T::load(simd, b));
+        let zeros = [T::default(); LANES];
+        for (a, b) in self.a.chunks(A::TERMS).zip(self.b.chunks(A::TERMS)) {
+            let (second_a, second_b) = (a.get(1).copied().unwrap_or_default(), b.get(1).unwrap_or(&zeros));
+            let (a, b) = (A::number(a[0], second_a), A::vector(simd, &b[0], second_b));
+            sums.add_products(simd, A::splat(simd, a), b);
         }
         let mut out = [T::default(); LANES];
         T::store(simd, sums.finish(simd), &mut out);
@@ -236,9 +362,11 @@ impl<T: Real> WithSimd for Sums<'_, T> {
         match self.summation {
             Summation::Recursive => self.by::<S, Recursive<T, S>>(simd),
             Summation::Fused => self.by::<S, Fused<T, S>>(simd),
+            Summation::Interleaved => self.by::<S, Interleaved<T, S>>(simd),
             Summation::Pairwise => self.by::<S, Pairwise<T, S>>(simd),
             Summation::Compensated => self.by::<S, Compensated<T, S>>(simd),
             Summation::Wide => self.by::<S, T::WideAccumulator<S>>(simd),
+            Summation::Bf16Dot => self.by::<S, T::Bf16DotAccumulator<S>>(simd),
         }
     }
 }
@@ -272,9 +400,13 @@ fn summations_are_their_definitions_on_every_instruction_set() {
                 let a: Vec<T> = (0..length).map(|k| draw(0, k)).collect();
                 let b: Vec<[T; LANES]> =
                     (0..length).map(|k| from_fn(|lane| draw(1 + lane as u64, k))).collect();
-                for summation in Summation::ALL {
+                for summation in Summation::of(format) {
                     for &isa in &isas {
-                        let got = isa.run(Sums { summation, a: &a, b: &b });
+                        let work = Sums { summation, a: &a, b: &b };
+                        let got = match summation == Summation::Bf16Dot {
+                            true => isa.run_bf16_dot(work),
+                            false => isa.run(work),
+                        };
                         for (lane, got) in got.into_iter().enumerate() {
                             let terms = a.iter().zip(&b).map(|(a, b)| (a.value(), b[lane].value()));
                             let expected = dot(&definition, summation, terms);

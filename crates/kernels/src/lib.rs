@@ -16,8 +16,11 @@
 //! make what they return. A shape mismatch is a bug of the caller and panics with the shapes.
 
 mod backend;
+mod blocked;
 mod emulated;
+mod interleaved;
 mod native;
+mod threads;
 mod view;
 
 pub use backend::{MatrixMultiply, matrixmultiply_times};

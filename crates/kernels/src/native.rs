@@ -1,219 +1,194 @@
-//! The kernels of the stored formats, written once over vectors.
-//!
-//! A block of the result, R rows by P vectors of columns, stays in accumulators while the inner index runs. B is read along its rows; where
-//! it is wanted transposed, tiles of it are turned on the stack first. Summation and instruction set are chosen once for a product.
+//! The kernels of the stored formats: which text a product of matrices takes, on which instruction set and on how many threads.
 
+use crate::blocked::blocked;
+use crate::interleaved::interleaved;
+use crate::threads::on_threads;
 use crate::{Kernels, Shape};
 use gradchain_arith::{
-    Accumulator, Compensated, Fused, LANES, Native, Pairwise, Real, Recursive, Simd, Summation, WithSimd,
+    Accumulator, Compensated, Fused, Interleaved, Isa, Native, Pairwise, Real, Recursive, Simd, Summation,
+    WithSimd,
 };
 
 impl<T: Real> Kernels for Native<T> {
     fn times(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
         shape.check(a, b, out);
         let left = Left { values: a, row_stride: shape.inner, inner_stride: 1 };
-        self.isa().run(Product { summation, left, b, transposed: false, out, shape });
+        let right = Right { values: b, stride: shape.columns, turned: false };
+        product(self.isa(), summation, left, right, out, shape);
     }
 
     fn times_transposed(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
         shape.check(a, b, out);
         let left = Left { values: a, row_stride: shape.inner, inner_stride: 1 };
-        self.isa().run(Product { summation, left, b, transposed: true, out, shape });
+        let right = Right { values: b, stride: shape.inner, turned: true };
+        product(self.isa(), summation, left, right, out, shape);
     }
 
     fn transposed_times(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
         shape.check(a, b, out);
         let left = Left { values: a, row_stride: 1, inner_stride: shape.rows };
-        self.isa().run(Product { summation, left, b, transposed: false, out, shape });
+        let right = Right { values: b, stride: shape.columns, turned: false };
+        product(self.isa(), summation, left, right, out, shape);
     }
 }
 
-/// The left factor: entry (i, k) is `values[i · row_stride + k · inner_stride]`.
-#[derive(Clone, Copy)]
-struct Left<'a, T> {
-    values: &'a [T],
-    row_stride: usize,
-    inner_stride: usize,
+fn product<T: Real>(
+    isa: Isa,
+    summation: Summation,
+    left: Left<'_, T>,
+    right: Right<'_, T>,
+    out: &mut [T],
+    shape: Shape,
+) {
+    assert!(
+        summation.is_defined_for(T::FORMAT),
+        "the summation `{summation}` is not defined for {}",
+        T::NAME
+    );
+    let Shape { rows, inner, columns } = shape;
+    if out.is_empty() {
+        return;
+    }
+    let out = Out::Whole { values: out, stride: columns };
+    let product = Product { left, right, out, rows, inner, columns };
+    on_threads(product, |part| match summation {
+        Summation::Bf16Dot => isa.run_bf16_dot(WithBf16Dot(part)),
+        Summation::Recursive
+        | Summation::Fused
+        | Summation::Interleaved
+        | Summation::Pairwise
+        | Summation::Compensated
+        | Summation::Wide => isa.run(WithSummation(summation, part)),
+    });
 }
 
-impl<T: Copy> Left<'_, T> {
+/// The left factor: entry (i, k) is `values[i · row_stride + k · inner_stride]`. One of the strides is 1.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) row_stride: usize,
+    pub(crate) inner_stride: usize,
+}
+
+impl<'a, T: Copy> Left<'a, T> {
     #[inline(always)]
-    fn at(self, i: usize, k: usize) -> T {
+    pub(crate) fn at(self, i: usize, k: usize) -> T {
         self.values[i * self.row_stride + k * self.inner_stride]
     }
+
+    /// The factor without its first `rows` rows.
+    pub(crate) fn skip(self, rows: usize) -> Left<'a, T> {
+        let start = (rows * self.row_stride).min(self.values.len());
+        Left { values: &self.values[start..], ..self }
+    }
 }
 
-/// One product of matrices: B is `inner x columns`, or `columns x inner` where it is `transposed`.
-struct Product<'a, T> {
-    summation: Summation,
-    left: Left<'a, T>,
-    b: &'a [T],
-    transposed: bool,
-    out: &'a mut [T],
-    shape: Shape,
+/// The right factor: entry (k, j) is `values[k · stride + j]`, or `values[j · stride + k]` where it is `turned`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) stride: usize,
+    pub(crate) turned: bool,
 }
 
-impl<T: Real> WithSimd for Product<'_, T> {
+impl<'a, T: Copy> Right<'a, T> {
+    /// The factor without its first `columns` columns.
+    pub(crate) fn skip(self, columns: usize) -> Right<'a, T> {
+        let start = (if self.turned { columns * self.stride } else { columns }).min(self.values.len());
+        Right { values: &self.values[start..], ..self }
+    }
+}
+
+/// Where results go.
+pub(crate) enum Out<'a, T> {
+    /// A matrix, whose rows begin `stride` numbers apart.
+    Whole { values: &'a mut [T], stride: usize },
+    /// Some columns of a matrix: a piece of each of its rows.
+    Pieces([&'a mut [T]; MAX_PIECES]),
+}
+
+/// The most rows whose columns are shared out between threads.
+pub(crate) const MAX_PIECES: usize = 64;
+
+impl<T> Out<'_, T> {
+    #[inline(always)]
+    pub(crate) fn row(&mut self, i: usize) -> &mut [T] {
+        match self {
+            Out::Whole { values, stride } => &mut values[i * *stride..],
+            Out::Pieces(pieces) => pieces[i],
+        }
+    }
+}
+
+/// One product of matrices, or a part of it: `rows x inner` times `inner x columns`, none of the result's two dimensions being 0.
+pub(crate) struct Product<'a, T> {
+    pub(crate) left: Left<'a, T>,
+    pub(crate) right: Right<'a, T>,
+    pub(crate) out: Out<'a, T>,
+    pub(crate) rows: usize,
+    pub(crate) inner: usize,
+    pub(crate) columns: usize,
+}
+
+/// A product by any summation but [`Summation::Bf16Dot`].
+struct WithSummation<'a, T>(Summation, Product<'a, T>);
+
+impl<T: Real> WithSimd for WithSummation<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.summation {
-            Summation::Recursive => self.all_blocks::<S, Recursive<T, S>>(simd),
-            Summation::Fused => self.all_blocks::<S, Fused<T, S>>(simd),
-            Summation::Pairwise => self.all_blocks::<S, Pairwise<T, S>>(simd),
-            Summation::Compensated => self.all_blocks::<S, Compensated<T, S>>(simd),
-            Summation::Wide => self.all_blocks::<S, T::WideAccumulator<S>>(simd),
+        let WithSummation(summation, product) = self;
+        match summation {
+            Summation::Recursive => tiled::<T, S, Recursive<T, S>>(simd, product),
+            Summation::Fused => tiled::<T, S, Fused<T, S>>(simd, product),
+            Summation::Interleaved if product.right.turned => interleaved(simd, product),
+            Summation::Interleaved => blocked::<T, S, Interleaved<T, S>, 1, 1>(simd, product),
+            Summation::Pairwise => blocked::<T, S, Pairwise<T, S>, 1, 1>(simd, product),
+            Summation::Compensated => tiled::<T, S, Compensated<T, S>>(simd, product),
+            Summation::Wide => tiled::<T, S, T::WideAccumulator<S>>(simd, product),
+            Summation::Bf16Dot => unreachable!("it is run with the instruction"),
         }
     }
 }
 
-/// Where a block of the result begins, and how many of its columns there are.
-#[derive(Clone, Copy)]
-struct Block {
-    row: usize,
-    column: usize,
-    width: usize,
+/// A product by [`Summation::Bf16Dot`].
+struct WithBf16Dot<'a, T>(Product<'a, T>);
+
+impl<T: Real> WithSimd for WithBf16Dot<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        if const { T::FORMAT.precision() == 8 } {
+            tiled::<T, S, T::Bf16DotAccumulator<S>>(simd, self.0);
+        }
+    }
 }
 
-impl<T: Real> Product<'_, T> {
-    /// Rows go in fours where there are four, so that a vector of B serves four sums; a single row (a matrix-vector step) takes more
-    /// columns at a time, so that as many sums are under way.
-    #[inline(always)]
-    fn all_blocks<S: Simd, A: Accumulator<T, S>>(mut self, simd: S) {
-        let mut row = 0;
-        while row + 4 <= self.shape.rows {
-            self.row_blocks::<S, A, 4, 2>(simd, row);
-            row += 4;
-        }
-        while row < self.shape.rows {
-            self.row_blocks::<S, A, 1, 8>(simd, row);
-            row += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn row_blocks<S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-    ) {
-        let mut column = 0;
-        while column + P * LANES <= self.shape.columns {
-            self.block::<S, A, R, P>(simd, Block { row, column, width: P * LANES });
-            column += P * LANES;
-        }
-        while column < self.shape.columns {
-            let width = LANES.min(self.shape.columns - column);
-            self.block::<S, A, R, 1>(simd, Block { row, column, width });
-            column += LANES;
-        }
-    }
-
-    /// One block of R rows and P vectors; only a block of one vector may be narrower than its vectors.
-    #[inline(always)]
-    fn block<S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
-        &mut self,
-        simd: S,
-        block: Block,
-    ) {
-        let mut sums = [[A::zero(simd); P]; R];
-        if self.transposed {
-            self.add_turned(simd, block, &mut sums);
-        } else if block.width == P * LANES {
-            self.add_whole(simd, block, &mut sums);
+/// Chooses how many sums are under way at once: as many rows and vectors of columns as the registers hold beside the factors. A single row
+/// takes more columns instead.
+fn tiled<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product: Product<'_, T>) {
+    let registers = S::REGISTERS / A::REGISTERS;
+    if product.rows == 1 {
+        if registers >= 16 {
+            blocked::<T, S, A, 1, 8>(simd, product);
+        } else if registers >= 8 {
+            blocked::<T, S, A, 1, 4>(simd, product);
+        } else if registers >= 4 {
+            blocked::<T, S, A, 1, 2>(simd, product);
         } else {
-            self.add_narrow(simd, block, &mut sums);
+            blocked::<T, S, A, 1, 1>(simd, product);
         }
-        for (r, sums) in sums.into_iter().enumerate() {
-            let start = (block.row + r) * self.shape.columns + block.column;
-            let out = &mut self.out[start..start + block.width];
-            for (p, sum) in sums.into_iter().enumerate() {
-                let mut lanes = [T::default(); LANES];
-                T::store(simd, sum.finish(simd), &mut lanes);
-                let part = &mut out[p * LANES..];
-                let width = part.len().min(LANES);
-                part[..width].copy_from_slice(&lanes[..width]);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn add_whole<S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
-        &self,
-        simd: S,
-        block: Block,
-        sums: &mut [[A; P]; R],
-    ) {
-        for k in 0..self.shape.inner {
-            let start = k * self.shape.columns + block.column;
-            let (vectors, _) = self.b[start..start + P * LANES].as_chunks::<LANES>();
-            let mut b = [T::load(simd, &vectors[0]); P];
-            for (b, vector) in b.iter_mut().zip(vectors) {
-                *b = T::load(simd, vector);
-            }
-            self.add_row_of_products(simd, block.row, k, b, sums);
-        }
-    }
-
-    #[inline(always)]
-    fn add_narrow<S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
-        &self,
-        simd: S,
-        block: Block,
-        sums: &mut [[A; P]; R],
-    ) {
-        let mut lanes = [T::default(); LANES];
-        for k in 0..self.shape.inner {
-            let start = k * self.shape.columns + block.column;
-            lanes[..block.width].copy_from_slice(&self.b[start..start + block.width]);
-            let b = [T::load(simd, &lanes); P];
-            self.add_row_of_products(simd, block.row, k, b, sums);
-        }
-    }
-
-    #[inline(always)]
-    fn add_turned<S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
-        &self,
-        simd: S,
-        block: Block,
-        sums: &mut [[A; P]; R],
-    ) {
-        let inner = self.shape.inner;
-        let mut tile = [[[T::default(); LANES]; P]; LANES];
-        for first in (0..inner).step_by(LANES) {
-            let depth = LANES.min(inner - first);
-            for column in 0..block.width {
-                let start = (block.column + column) * inner + first;
-                for (k, &b) in self.b[start..start + depth].iter().enumerate() {
-                    tile[k][column / LANES][column % LANES] = b;
-                }
-            }
-            for (k, vectors) in tile[..depth].iter().enumerate() {
-                let mut b = [T::load(simd, &vectors[0]); P];
-                for (b, vector) in b.iter_mut().zip(vectors) {
-                    *b = T::load(simd, vector);
-                }
-                self.add_row_of_products(simd, block.row, first + k, b, sums);
-            }
-        }
-    }
-
-    /// Adds `a[row + r][k] · b[p]` to the sum of each (r, p).
-    #[inline(always)]
-    fn add_row_of_products<S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
-        &self,
-        simd: S,
-        row: usize,
-        k: usize,
-        b: [T::Vector<S>; P],
-        sums: &mut [[A; P]; R],
-    ) {
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let a = T::splat(simd, self.left.at(row + r, k));
-            for (sum, b) in sums.iter_mut().zip(b) {
-                sum.add_product(simd, a, b);
-            }
-        }
+    } else if registers >= 32 {
+        blocked::<T, S, A, 12, 2>(simd, product);
+    } else if registers >= 16 && A::STATE == 1 {
+        blocked::<T, S, A, 12, 1>(simd, product);
+    } else if registers >= 16 {
+        blocked::<T, S, A, 8, 1>(simd, product);
+    } else if registers >= 8 {
+        blocked::<T, S, A, 4, 1>(simd, product);
+    } else {
+        blocked::<T, S, A, 2, 1>(simd, product);
     }
 }

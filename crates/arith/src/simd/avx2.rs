@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C: a vector of f32 is two registers, a vector of f64 four.
 
-use super::{LANES, Simd, WithSimd};
+use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 
@@ -22,6 +22,7 @@ type F64 = [__m256d; 4];
 
 impl Simd for Avx2 {
     const NAME: &'static str = "avx2";
+    const REGISTERS: usize = 8;
     type F32 = F32;
     type F64 = F64;
 
@@ -32,6 +33,17 @@ impl Simd for Avx2 {
         }
         // SAFETY: the token proves that the CPU has the features that `inner` enables.
         unsafe { inner(self, work) }
+    }
+
+    #[inline(always)]
+    fn call<R>(self, work: impl FnOnce() -> R) -> R {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn inner<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: the token proves that the CPU has the features that `inner` enables.
+        unsafe { inner(work) }
     }
 
     #[inline(always)]
@@ -270,6 +282,179 @@ impl Simd for Avx2 {
             _mm256_storeu_si256(out.as_mut_ptr().cast(), packed);
         }
     }
+
+    #[inline(always)]
+    fn load_even_odd_bf16(self, x: &[bf16; 2 * LANES]) -> [F32; 2] {
+        // SAFETY: the token proves AVX2; both halves of the 64 bytes are readable.
+        unsafe {
+            let low = _mm256_loadu_si256(x.as_ptr().cast());
+            let high = _mm256_loadu_si256(x[LANES..].as_ptr().cast());
+            let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            let even = [_mm256_slli_epi32::<16>(low), _mm256_slli_epi32::<16>(high)];
+            let odd = [_mm256_and_si256(low, mask), _mm256_and_si256(high, mask)];
+            [
+                [_mm256_castsi256_ps(even[0]), _mm256_castsi256_ps(even[1])],
+                [_mm256_castsi256_ps(odd[0]), _mm256_castsi256_ps(odd[1])],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn store_even_odd_bf16(self, x: [F32; 2], out: &mut [bf16; 2 * LANES]) {
+        let (even, odd) = (self.round_bf16(x[0]), self.round_bf16(x[1]));
+        for (i, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            // SAFETY: the token proves AVX2; the reference is to 32 writable bytes. The lower halves of rounded numbers are zeros.
+            unsafe {
+                let even = _mm256_srli_epi32::<16>(_mm256_castps_si256(even[i]));
+                let both = _mm256_or_si256(even, _mm256_castps_si256(odd[i]));
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), both);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn transpose_f32(self, rows: &mut [F32; LANES]) {
+        // The square is four squares of 8 x 8; those off the diagonal change places.
+        let old = *rows;
+        for (upper, half) in [(0, 0), (0, 1), (8, 0), (8, 1)] {
+            let mut square = [old[0][0]; 8];
+            for i in 0..8 {
+                square[i] = old[upper + i][half];
+            }
+            // SAFETY: the token proves AVX.
+            unsafe { transpose_8x8(&mut square) }
+            for i in 0..8 {
+                rows[8 * half + i][upper / 8] = square[i];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn transpose_f64(self, rows: &mut [F64; LANES]) {
+        // Sixteen squares of 4 x 4.
+        let old = *rows;
+        for i in 0..4 {
+            for j in 0..4 {
+                let mut square = [old[4 * i][j], old[4 * i + 1][j], old[4 * i + 2][j], old[4 * i + 3][j]];
+                // SAFETY: the token proves AVX.
+                unsafe { transpose_4x4(&mut square) }
+                for (k, row) in square.into_iter().enumerate() {
+                    rows[4 * j + k][i] = row;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> F32 {
+        // SAFETY: the token proves AVX2; bf16 is a transparent u16, so that both halves of each 32 bytes are readable.
+        let half = |start: usize| unsafe {
+            let first = _mm256_cvtepu16_epi32(_mm_loadu_si128(first[start..].as_ptr().cast()));
+            let second = _mm256_cvtepu16_epi32(_mm_loadu_si128(second[start..].as_ptr().cast()));
+            _mm256_castsi256_ps(_mm256_or_si256(first, _mm256_slli_epi32::<16>(second)))
+        };
+        [half(0), half(8)]
+    }
+
+    #[inline(always)]
+    fn pair_two_bf16(self, first: &[bf16; 2 * LANES], second: &[bf16; 2 * LANES]) -> [F32; 2] {
+        // SAFETY: the token proves AVX2; both halves of each 64 bytes are readable.
+        let half = |start: usize| unsafe {
+            let first = _mm256_loadu_si256(first[start..].as_ptr().cast());
+            let second = _mm256_loadu_si256(second[start..].as_ptr().cast());
+            (
+                _mm256_castsi256_ps(_mm256_unpacklo_epi16(first, second)),
+                _mm256_castsi256_ps(_mm256_unpackhi_epi16(first, second)),
+            )
+        };
+        let (halves, others) = (half(0), half(LANES));
+        [[halves.0, others.0], [halves.1, others.1]]
+    }
+
+    #[inline(always)]
+    fn store_two_bf16(self, x: [F32; 2], out: &mut [bf16; 2 * LANES]) {
+        let (low, high) = (self.round_bf16(x[0]), self.round_bf16(x[1]));
+        for (i, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            // SAFETY: the token proves AVX2; the reference is to 32 writable bytes. Packing undoes the order of unpacking.
+            unsafe {
+                let low = _mm256_srli_epi32::<16>(_mm256_castps_si256(low[i]));
+                let high = _mm256_srli_epi32::<16>(_mm256_castps_si256(high[i]));
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_packus_epi32(low, high));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16_pairs(self, x: &[bf16; 2 * LANES]) -> F32 {
+        // SAFETY: the token proves AVX; both halves of the 64 bytes are readable, and x86 has the first number of a pair below.
+        unsafe { [_mm256_loadu_ps(x.as_ptr().cast()), _mm256_loadu_ps(x[LANES..].as_ptr().cast())] }
+    }
+
+    #[inline(always)]
+    fn dot_bf16(self, a: F32, b: F32, sum: F32) -> F32 {
+        // SAFETY: the token proves AVX2.
+        let first = |x: F32| {
+            x.map(|x| unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(x))) })
+        };
+        // SAFETY: the token proves AVX.
+        let second =
+            |x: F32| x.map(|x| unsafe { _mm256_and_ps(x, _mm256_set1_ps(f32::from_bits(0xffff_0000))) });
+        // SAFETY: the token proves AVX.
+        let zero_below = |x: F32, y: F32, limit: f32| unsafe {
+            [zero_below(x[0], y[0], limit), zero_below(x[1], y[1], limit)]
+        };
+        dot_bf16_in_steps(self, [first(a), second(a)], [first(b), second(b)], sum, zero_below)
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, values: &[T], index: usize) {
+        // SAFETY: the token proves SSE; a prefetch reads nothing, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast()) }
+    }
+}
+
+/// `x`, and zeros of its sign where `|y| < limit`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn zero_below(x: __m256, y: __m256, limit: f32) -> __m256 {
+    let sign = _mm256_set1_ps(-0.0);
+    let below = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, y), _mm256_set1_ps(limit));
+    _mm256_andnot_ps(_mm256_andnot_ps(sign, below), x)
+}
+
+/// Turns a square of 8 x 8 numbers.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn transpose_8x8(rows: &mut [__m256; 8]) {
+    let mut quads = [_mm256_setzero_ps(); 8];
+    for i in [0, 4] {
+        let low = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        let high = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+        let next_low = _mm256_unpacklo_ps(rows[i + 2], rows[i + 3]);
+        let next_high = _mm256_unpackhi_ps(rows[i + 2], rows[i + 3]);
+        quads[i] = _mm256_shuffle_ps::<0b01_00_01_00>(low, next_low);
+        quads[i + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(low, next_low);
+        quads[i + 2] = _mm256_shuffle_ps::<0b01_00_01_00>(high, next_high);
+        quads[i + 3] = _mm256_shuffle_ps::<0b11_10_11_10>(high, next_high);
+    }
+    // quads[4 q + c] has in half k the column 4 k + c of rows 4 q .. 4 q + 3.
+    for c in 0..4 {
+        rows[c] = _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]);
+        rows[4 + c] = _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]);
+    }
+}
+
+/// Turns a square of 4 x 4 numbers.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn transpose_4x4(rows: &mut [__m256d; 4]) {
+    let [a, b, c, d] = *rows;
+    let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+    let (next_low, next_high) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+    rows[0] = _mm256_permute2f128_pd::<0x20>(low, next_low);
+    rows[1] = _mm256_permute2f128_pd::<0x20>(high, next_high);
+    rows[2] = _mm256_permute2f128_pd::<0x31>(low, next_low);
+    rows[3] = _mm256_permute2f128_pd::<0x31>(high, next_high);
 }
 
 /// The nearest bf16 numbers, on the bits.

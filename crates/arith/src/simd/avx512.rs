@@ -1,15 +1,16 @@
 //! AVX-512 (F, BW, DQ, VL) with FMA and F16C: a vector of f32 is one register, a vector of f64 two.
 
-use super::{LANES, Simd, WithSimd};
+use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
-/// Proof that the CPU has AVX-512 F, BW, DQ and VL.
+/// Proof that the CPU has AVX-512 F, BW, DQ and VL, and with `BF16` also the dot product of AVX-512 BF16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const BF16: bool>(());
 
-impl Avx512 {
-    pub(crate) fn detect() -> Option<Avx512> {
+impl Avx512<false> {
+    pub(crate) fn detect() -> Option<Avx512<false>> {
         let present = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
@@ -19,20 +20,46 @@ impl Avx512 {
             && is_x86_feature_detected!("f16c");
         present.then_some(Avx512(()))
     }
+
+    /// The token with the dot product, where the CPU has it.
+    pub(crate) fn with_bf16_dot(self) -> Option<Avx512<true>> {
+        is_x86_feature_detected!("avx512bf16").then_some(Avx512(()))
+    }
 }
 
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512<BF16> {
     const NAME: &'static str = "avx512";
+    const REGISTERS: usize = 32;
     type F32 = __m512;
     type F64 = [__m512d; 2];
 
     fn vectorize<W: WithSimd>(self, work: W) -> W::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-        fn inner<W: WithSimd>(token: Avx512, work: W) -> W::Output {
+        fn inner<W: WithSimd>(token: impl Simd, work: W) -> W::Output {
             work.run(token)
         }
-        // SAFETY: the token proves that the CPU has the features that `inner` enables.
-        unsafe { inner(self, work) }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+        fn inner_with_dot<W: WithSimd>(token: impl Simd, work: W) -> W::Output {
+            work.run(token)
+        }
+        // SAFETY: the token proves that the CPU has the features that each function enables.
+        unsafe { if BF16 { inner_with_dot(self, work) } else { inner(self, work) } }
+    }
+
+    #[inline(always)]
+    fn call<R>(self, work: impl FnOnce() -> R) -> R {
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+        fn inner<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+        fn inner_with_dot<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: the token proves that the CPU has the features that each function enables.
+        unsafe { if BF16 { inner_with_dot(work) } else { inner(work) } }
     }
 
     #[inline(always)]
@@ -228,5 +255,168 @@ impl Simd for Avx512 {
             let upper = _mm512_srli_epi32::<16>(_mm512_castps_si512(rounded));
             _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(upper));
         }
+    }
+
+    #[inline(always)]
+    fn load_even_odd_bf16(self, x: &[bf16; 2 * LANES]) -> [__m512; 2] {
+        // SAFETY: the token proves AVX-512 F; the reference is to 64 readable bytes.
+        unsafe {
+            let bits = _mm512_loadu_si512(x.as_ptr().cast());
+            let odd = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)), _mm512_castsi512_ps(odd)]
+        }
+    }
+
+    #[inline(always)]
+    fn store_even_odd_bf16(self, x: [__m512; 2], out: &mut [bf16; 2 * LANES]) {
+        let (even, odd) = (self.round_bf16(x[0]), self.round_bf16(x[1]));
+        // SAFETY: the token proves AVX-512 F; the reference is to 64 writable bytes. The lower halves of rounded numbers are zeros.
+        unsafe {
+            let even = _mm512_srli_epi32::<16>(_mm512_castps_si512(even));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_or_si512(even, _mm512_castps_si512(odd)));
+        }
+    }
+
+    #[inline(always)]
+    fn transpose_f32(self, rows: &mut [__m512; LANES]) {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { transpose_f32(rows) }
+    }
+
+    #[inline(always)]
+    fn transpose_f64(self, rows: &mut [[__m512d; 2]; LANES]) {
+        // The square is four squares of 8 x 8; those off the diagonal change places.
+        let old = *rows;
+        for (upper, half) in [(0, 0), (0, 1), (8, 0), (8, 1)] {
+            let mut square = [old[0][0]; 8];
+            for i in 0..8 {
+                square[i] = old[upper + i][half];
+            }
+            // SAFETY: the token proves AVX-512 F.
+            unsafe { transpose_8x8(&mut square) }
+            for i in 0..8 {
+                rows[8 * half + i][upper / 8] = square[i];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> __m512 {
+        // SAFETY: the token proves AVX-512 F; bf16 is a transparent u16, so that both references are to 32 readable bytes.
+        unsafe {
+            let first = _mm512_cvtepu16_epi32(_mm256_loadu_si256(first.as_ptr().cast()));
+            let second = _mm512_cvtepu16_epi32(_mm256_loadu_si256(second.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
+        }
+    }
+
+    #[inline(always)]
+    fn pair_two_bf16(self, first: &[bf16; 2 * LANES], second: &[bf16; 2 * LANES]) -> [__m512; 2] {
+        // SAFETY: the token proves AVX-512 F and BW; both references are to 64 readable bytes.
+        unsafe {
+            let first = _mm512_loadu_si512(first.as_ptr().cast());
+            let second = _mm512_loadu_si512(second.as_ptr().cast());
+            [
+                _mm512_castsi512_ps(_mm512_unpacklo_epi16(first, second)),
+                _mm512_castsi512_ps(_mm512_unpackhi_epi16(first, second)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn store_two_bf16(self, x: [__m512; 2], out: &mut [bf16; 2 * LANES]) {
+        let (low, high) = (self.round_bf16(x[0]), self.round_bf16(x[1]));
+        // SAFETY: the token proves AVX-512 F and BW; the reference is to 64 writable bytes. Packing undoes the order of unpacking.
+        unsafe {
+            let low = _mm512_srli_epi32::<16>(_mm512_castps_si512(low));
+            let high = _mm512_srli_epi32::<16>(_mm512_castps_si512(high));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_packus_epi32(low, high));
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16_pairs(self, x: &[bf16; 2 * LANES]) -> __m512 {
+        // SAFETY: the token proves AVX-512 F; the reference is to 64 readable bytes, and x86 has the first number of a pair below.
+        unsafe { _mm512_loadu_ps(x.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn dot_bf16(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        if BF16 {
+            // SAFETY: the token with `BF16` proves the instruction; both types are 64 bytes without invalid values.
+            return unsafe {
+                _mm512_dpbf16_ps(sum, transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b))
+            };
+        }
+        // SAFETY: the token proves AVX-512 F.
+        let parts = |x: __m512| unsafe {
+            let bits = _mm512_castps_si512(x);
+            let second = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)), _mm512_castsi512_ps(second)]
+        };
+        // SAFETY: the token proves AVX-512 F and DQ.
+        let zero_below = |x: __m512, y: __m512, limit: f32| unsafe {
+            let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(y), _mm512_set1_ps(limit));
+            _mm512_mask_and_ps(x, below, x, _mm512_set1_ps(-0.0))
+        };
+        dot_bf16_in_steps(self, parts(a), parts(b), sum, zero_below)
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, values: &[T], index: usize) {
+        // SAFETY: the token proves SSE; a prefetch reads nothing, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast()) }
+    }
+}
+
+/// [`Simd::transpose_f32`]: pairs, then pairs of pairs within quarters of a register, then the quarters.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_f32(rows: &mut [__m512; LANES]) {
+    let mut quads = [_mm512_setzero_ps(); LANES];
+    for i in (0..LANES).step_by(4) {
+        let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[i], rows[i + 1]));
+        let high = _mm512_castps_pd(_mm512_unpackhi_ps(rows[i], rows[i + 1]));
+        let next_low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[i + 2], rows[i + 3]));
+        let next_high = _mm512_castps_pd(_mm512_unpackhi_ps(rows[i + 2], rows[i + 3]));
+        quads[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, next_low));
+        quads[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, next_low));
+        quads[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, next_high));
+        quads[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, next_high));
+    }
+    // quads[4 q + c] has in quarter k the column 4 k + c of rows 4 q .. 4 q + 3.
+    for c in 0..4 {
+        let [a, b, d, e] = [quads[c], quads[4 + c], quads[8 + c], quads[12 + c]];
+        let even_low = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+        let odd_low = _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b);
+        let even_high = _mm512_shuffle_f32x4::<0b10_00_10_00>(d, e);
+        let odd_high = _mm512_shuffle_f32x4::<0b11_01_11_01>(d, e);
+        rows[c] = _mm512_shuffle_f32x4::<0b10_00_10_00>(even_low, even_high);
+        rows[8 + c] = _mm512_shuffle_f32x4::<0b11_01_11_01>(even_low, even_high);
+        rows[4 + c] = _mm512_shuffle_f32x4::<0b10_00_10_00>(odd_low, odd_high);
+        rows[12 + c] = _mm512_shuffle_f32x4::<0b11_01_11_01>(odd_low, odd_high);
+    }
+}
+
+/// Turns a square of 8 x 8 numbers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_8x8(rows: &mut [__m512d; 8]) {
+    let mut pairs = [_mm512_setzero_pd(); 8];
+    for i in (0..8).step_by(2) {
+        pairs[i] = _mm512_unpacklo_pd(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_pd(rows[i], rows[i + 1]);
+    }
+    // pairs[2 q + c] has in quarter k the column 2 k + c of rows 2 q and 2 q + 1.
+    for c in 0..2 {
+        let [a, b, d, e] = [pairs[c], pairs[2 + c], pairs[4 + c], pairs[6 + c]];
+        let even_low = _mm512_shuffle_f64x2::<0b10_00_10_00>(a, b);
+        let odd_low = _mm512_shuffle_f64x2::<0b11_01_11_01>(a, b);
+        let even_high = _mm512_shuffle_f64x2::<0b10_00_10_00>(d, e);
+        let odd_high = _mm512_shuffle_f64x2::<0b11_01_11_01>(d, e);
+        rows[c] = _mm512_shuffle_f64x2::<0b10_00_10_00>(even_low, even_high);
+        rows[4 + c] = _mm512_shuffle_f64x2::<0b11_01_11_01>(even_low, even_high);
+        rows[2 + c] = _mm512_shuffle_f64x2::<0b10_00_10_00>(odd_low, odd_high);
+        rows[6 + c] = _mm512_shuffle_f64x2::<0b11_01_11_01>(odd_low, odd_high);
     }
 }

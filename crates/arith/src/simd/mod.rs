@@ -33,6 +33,8 @@ pub const LANES: usize = 16;
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Name of the instruction set.
     const NAME: &'static str;
+    /// How many vectors of f32 its registers hold.
+    const REGISTERS: usize;
     /// [`LANES`] numbers of f32.
     type F32: Copy;
     /// [`LANES`] numbers of f64.
@@ -40,6 +42,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Runs `work` compiled for the instruction set.
     fn vectorize<W: WithSimd>(self, work: W) -> W::Output;
+
+    /// Runs a closure compiled for the instruction set, in a function of its own. Mark the closure `#[inline(always)]`.
+    fn call<R>(self, work: impl FnOnce() -> R) -> R;
 
     /// All lanes `x`.
     fn splat_f32(self, x: f32) -> Self::F32;
@@ -95,6 +100,56 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_bf16(self, x: &[bf16; LANES]) -> Self::F32;
     /// f32 to bf16, rounded to nearest.
     fn store_bf16(self, x: Self::F32, out: &mut [bf16; LANES]);
+
+    /// bf16 to f32, exact: lane i of the first vector is `x[2 i]`, that of the second `x[2 i + 1]`.
+    fn load_even_odd_bf16(self, x: &[bf16; 2 * LANES]) -> [Self::F32; 2];
+    /// f32 to bf16, rounded to nearest, in the order of [`load_even_odd_bf16`](Simd::load_even_odd_bf16).
+    fn store_even_odd_bf16(self, x: [Self::F32; 2], out: &mut [bf16; 2 * LANES]);
+
+    /// Turns a square of numbers: lane j of `rows[i]` becomes lane i of `rows[j]`.
+    fn transpose_f32(self, rows: &mut [Self::F32; LANES]);
+    /// Turns a square of numbers: lane j of `rows[i]` becomes lane i of `rows[j]`.
+    fn transpose_f64(self, rows: &mut [Self::F64; LANES]);
+
+    /// Lane i holds the bits of `first[i]` in its lower half and those of `second[i]` in its upper half: a pair of factors for
+    /// [`dot_bf16`](Simd::dot_bf16), no number of f32.
+    fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> Self::F32;
+    /// [`pair_bf16`](Simd::pair_bf16) of twice as many numbers, the lanes in an order of the instruction set's own.
+    fn pair_two_bf16(self, first: &[bf16; 2 * LANES], second: &[bf16; 2 * LANES]) -> [Self::F32; 2];
+    /// f32 to bf16, rounded to nearest, the lanes in the order of [`pair_two_bf16`](Simd::pair_two_bf16).
+    fn store_two_bf16(self, x: [Self::F32; 2], out: &mut [bf16; 2 * LANES]);
+    /// [`pair_bf16`](Simd::pair_bf16) of neighbours: lane i holds `x[2 i]` and `x[2 i + 1]`.
+    fn load_bf16_pairs(self, x: &[bf16; 2 * LANES]) -> Self::F32;
+    /// `sum + a · b` over the two bf16 numbers of each pair, as the instruction VDPBF16PS does it: the product of the second (upper) numbers
+    /// is added first, then that of the first ones, each addition with its product rounded once to f32; subnormal operands, sums and
+    /// results are taken for zeros of their sign.
+    fn dot_bf16(self, a: Self::F32, b: Self::F32, sum: Self::F32) -> Self::F32;
+
+    /// Asks for the cache line of `values[index]`, which need not exist, ahead of its use. It changes nothing but time.
+    fn prefetch<T>(self, values: &[T], index: usize);
+}
+
+/// [`Simd::dot_bf16`] where the CPU has no instruction for it, from the parts of the pairs. `zero_below(x, y, limit)` is x, and zeros of its
+/// sign where `|y| < limit`.
+///
+/// Whether a result is subnormal is decided as x86 does it, after rounding to 24 bits with an exponent that has no limit: the same sum,
+/// scaled by 2^64, shows that. Where the scaling overflows, the result is zero or far above 2^-126.
+#[inline(always)]
+fn dot_bf16_in_steps<S: Simd>(
+    simd: S,
+    [a_first, a_second]: [S::F32; 2],
+    [b_first, b_second]: [S::F32; 2],
+    sum: S::F32,
+    zero_below: impl Fn(S::F32, S::F32, f32) -> S::F32,
+) -> S::F32 {
+    let flush = |x| zero_below(x, x, f32::MIN_POSITIVE);
+    let scale = simd.splat_f32(18_446_744_073_709_551_616.0);
+    let step = |a, b, sum| {
+        let (a, b) = (flush(a), flush(b));
+        let scaled = simd.mul_add_f32(simd.mul_f32(a, scale), b, simd.mul_f32(sum, scale));
+        zero_below(simd.mul_add_f32(a, b, sum), scaled, f32::MIN_POSITIVE * 18_446_744_073_709_551_616.0)
+    };
+    step(a_first, b_first, step(a_second, b_second, flush(sum)))
 }
 
 /// Work that is written once over [`Simd`]. Implement `run` with `#[inline(always)]`, and so every function that it calls with the token:
@@ -117,7 +172,7 @@ enum Token {
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Avx512),
+    Avx512(avx512::Avx512<false>),
 }
 
 /// Names of all instruction sets, the plainest first.
@@ -140,7 +195,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             found.extend(avx2::Avx2::detect().map(|token| Isa(Token::Avx2(token))));
-            found.extend(avx512::Avx512::detect().map(|token| Isa(Token::Avx512(token))));
+            found.extend(avx512::Avx512::<false>::detect().map(|token| Isa(Token::Avx512(token))));
         }
         found
     }
@@ -175,7 +230,32 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => avx2::Avx2::NAME,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => avx512::Avx512::NAME,
+            Token::Avx512(_) => avx512::Avx512::<false>::NAME,
+        }
+    }
+
+    /// Whether the CPU has an instruction for [`Simd::dot_bf16`] that [`run_bf16_dot`](Isa::run_bf16_dot) takes.
+    pub fn has_bf16_dot(self) -> bool {
+        match self.0 {
+            Token::Portable(_) => false,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => false,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(token) => token.with_bf16_dot().is_some(),
+        }
+    }
+
+    /// [`run`](Isa::run) for work that lives from [`Simd::dot_bf16`]: with the instruction where the CPU has it, which changes no bit.
+    pub fn run_bf16_dot<W: WithSimd>(self, work: W) -> W::Output {
+        match self.0 {
+            Token::Portable(token) => token.vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(token) => token.vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(token) => match token.with_bf16_dot() {
+                Some(token) => token.vectorize(work),
+                None => token.vectorize(work),
+            },
         }
     }
 

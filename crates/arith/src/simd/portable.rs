@@ -1,6 +1,6 @@
 //! The instance in plain Rust: arrays and loops, the definition that the others are tested against.
 
-use super::{LANES, Simd, WithSimd};
+use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
 use std::array::from_fn;
 
@@ -10,11 +10,17 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     const NAME: &'static str = "portable";
+    const REGISTERS: usize = 4;
     type F32 = [f32; LANES];
     type F64 = [f64; LANES];
 
     fn vectorize<W: WithSimd>(self, work: W) -> W::Output {
         work.run(self)
+    }
+
+    #[inline(never)]
+    fn call<R>(self, work: impl FnOnce() -> R) -> R {
+        work()
     }
 
     #[inline(always)]
@@ -141,6 +147,71 @@ impl Simd for Portable {
     fn store_bf16(self, x: [f32; LANES], out: &mut [bf16; LANES]) {
         *out = x.map(|x| bf16::from_bits((round_bf16(x).to_bits() >> 16) as u16));
     }
+
+    #[inline(always)]
+    fn load_even_odd_bf16(self, x: &[bf16; 2 * LANES]) -> [[f32; LANES]; 2] {
+        [from_fn(|i| bf16_value(x[2 * i])), from_fn(|i| bf16_value(x[2 * i + 1]))]
+    }
+
+    #[inline(always)]
+    fn store_even_odd_bf16(self, x: [[f32; LANES]; 2], out: &mut [bf16; 2 * LANES]) {
+        *out = from_fn(|i| bf16::from_bits((round_bf16(x[i % 2][i / 2]).to_bits() >> 16) as u16));
+    }
+
+    #[inline(always)]
+    fn transpose_f32(self, rows: &mut [[f32; LANES]; LANES]) {
+        *rows = from_fn(|i| from_fn(|j| rows[j][i]));
+    }
+
+    #[inline(always)]
+    fn transpose_f64(self, rows: &mut [[f64; LANES]; LANES]) {
+        *rows = from_fn(|i| from_fn(|j| rows[j][i]));
+    }
+
+    #[inline(always)]
+    fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> [f32; LANES] {
+        from_fn(|i| bf16_pair(first[i], second[i]))
+    }
+
+    #[inline(always)]
+    fn pair_two_bf16(self, first: &[bf16; 2 * LANES], second: &[bf16; 2 * LANES]) -> [[f32; LANES]; 2] {
+        [0, LANES].map(|start| from_fn(|i| bf16_pair(first[start + i], second[start + i])))
+    }
+
+    #[inline(always)]
+    fn store_two_bf16(self, x: [[f32; LANES]; 2], out: &mut [bf16; 2 * LANES]) {
+        *out = from_fn(|i| bf16::from_bits((round_bf16(x[i / LANES][i % LANES]).to_bits() >> 16) as u16));
+    }
+
+    #[inline(always)]
+    fn load_bf16_pairs(self, x: &[bf16; 2 * LANES]) -> [f32; LANES] {
+        from_fn(|i| bf16_pair(x[2 * i], x[2 * i + 1]))
+    }
+
+    #[inline(always)]
+    fn dot_bf16(self, a: [f32; LANES], b: [f32; LANES], sum: [f32; LANES]) -> [f32; LANES] {
+        let parts = |x: [f32; LANES]| {
+            [x.map(|x| f32::from_bits(x.to_bits() << 16)), x.map(|x| f32::from_bits(x.to_bits() >> 16 << 16))]
+        };
+        dot_bf16_in_steps(self, parts(a), parts(b), sum, |x, y, limit| {
+            from_fn(|i| zero_below(x[i], y[i], limit))
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, _values: &[T], _index: usize) {}
+}
+
+/// The bits of two bf16 numbers in one f32, `first` below.
+#[inline(always)]
+pub(crate) fn bf16_pair(first: bf16, second: bf16) -> f32 {
+    f32::from_bits(u32::from(first.to_bits()) | u32::from(second.to_bits()) << 16)
+}
+
+/// `x`, or a zero of its sign where `|y| < limit`.
+#[inline(always)]
+fn zero_below(x: f32, y: f32, limit: f32) -> f32 {
+    if y.abs() < limit { f32::copysign(0.0, x) } else { x }
 }
 
 /// The rounding error of `sum = fl(a + b)` (TwoSum; Knuth 1969, theorem 4.2.2 B): `a + b = sum + error` exactly, absent overflow.
