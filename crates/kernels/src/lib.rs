@@ -15,11 +15,13 @@
 //! [`Native`](gradchain_arith::Native) kernels do not allocate; an emulated pairwise sum keeps a stack of partial sums, and the functions on views
 //! make what they return. A shape mismatch is a bug of the caller and panics with the shapes.
 
+mod association;
 mod backend;
 mod emulated;
 mod native;
 mod view;
 
+pub use association::{Association, MAX_OPTIMAL_LAYERS, Operand, Plan, PlanError, Product, evaluate};
 pub use backend::{MatrixMultiply, matrixmultiply_times};
 pub use view::{backward_step, forward_step, jacobian_product};
 

@@ -41,8 +41,11 @@ pub struct Record {
 impl Record {
     /// The record of one row of `cell`, measured by this version.
     pub fn new(cell: &Cell, row: &Row, timing: Option<Timing>) -> Record {
-        let mut fields: Vec<(&'static str, Value)> =
-            Axis::ALL.into_iter().map(|axis| (axis.name(), cell.value(axis))).collect();
+        let mut fields: Vec<(&'static str, Value)> = Axis::ALL
+            .into_iter()
+            .filter(|axis| axis.stands_in_rows_of(cell))
+            .map(|axis| (axis.name(), cell.value(axis)))
+            .collect();
         fields.push(("draws", cell.draws.into()));
         fields.extend(COLUMNS.iter().filter_map(|column| Some((column.name, row.get(column.name)?.clone()))));
         Record {

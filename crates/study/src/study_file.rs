@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! question = "At which depth does each format overflow?"
-//! measure = "chain"              # or "layers"
+//! measure = "chain"              # or "layers", "association"
 //! draws = 8                      # random networks to average over; 1 if absent
 //! seed = 1                       # 1 if absent
 //! columns = ["format", "drift"]  # what a table shows; all that is not null if absent
@@ -350,7 +350,10 @@ mod tests {
             "s.toml: question: this key is missing"
         );
         let message = parse("question = 'é'\nmeasure = 'chian'").unwrap_err().to_string();
-        assert_eq!(message, "s.toml:2:11: measure: unknown measure `chian`; known: chain, layers");
+        assert_eq!(
+            message,
+            "s.toml:2:11: measure: unknown measure `chian`; known: chain, layers, association"
+        );
         assert!(
             parse("question = 3\nmeasure = 'chain'").unwrap_err().to_string().contains("expected a text")
         );
