@@ -136,13 +136,14 @@ mod tests {
         assert!(close(a.size.to_f64(), 28.0_f64.sqrt()) && close(b.size.to_f64(), 6.0_f64.sqrt()));
         let error = LayerError { gamma: 0.25, underflow: 0.5 };
         let ab = a.times(&b, 1, 1, error);
-        let s = 168.0_f64.sqrt();
-        assert!(close(ab.relative, 0.25) && close(ab.absolute, 0.5 / s), "{ab:?}");
+        let s = ab.size.to_f64();
+        assert!(close(ab.relative, 0.25) && close(s, 168.0_f64.sqrt()), "{ab:?}");
+        assert!(close(ab.absolute * s, 0.5), "{ab:?}");
         let twice = ab.times(&ab, 1, 1, error);
         assert!(close(twice.relative, f64::powi(1.25, 3) - 1.0), "{twice:?}");
-        let mu = 0.5 / s;
-        assert!(close(twice.absolute, 1.25 * (2.5 * mu + mu * mu) + 0.5 / 168.0), "{twice:?}");
-        assert!(close(twice.largest().to_f64(), 168.0 * (1.0 + twice.relative + twice.absolute)));
+        let lost = twice.absolute * twice.size.to_f64();
+        assert!(close(lost, 1.25 * (2.5 * s * 0.5 + 0.5 * 0.5) + 0.5), "{twice:?}");
+        assert!(close(twice.largest().to_f64(), 168.0 * (1.0 + twice.relative) + lost));
         let drift = ab.relative(Scaled::from(11.0), Scaled::from(5.0)).to_f64();
         assert!(close(drift, (0.25 * 11.0 + 0.5) / 5.0), "{drift}");
     }

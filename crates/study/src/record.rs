@@ -222,6 +222,7 @@ fn decode(json: &Json, unit: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::Measure;
 
     fn record() -> Record {
         let cell = Cell {
@@ -254,6 +255,24 @@ mod tests {
             .replace("CELL", &record().cell)
             .replace("VERSION", env!("CARGO_PKG_VERSION"))
         );
+    }
+
+    /// Axes that came after the first committed rows stand where they matter.
+    #[test]
+    fn later_axes_leave_other_rows_as_they_were() {
+        let fields = |cell: &Cell| {
+            let record = Record::new(cell, &Row::new(), None);
+            assert_eq!(Record::parse(&record.to_json()).unwrap(), record);
+            [record.get("association").clone(), record.get("widths").clone()]
+        };
+        let has = |cell: &Cell, name: &str| Record::new(cell, &Row::new(), None).to_json().contains(name);
+        let chain = Cell::default();
+        assert!(!has(&chain, "association") && !has(&chain, "widths"));
+        let rectangular = Cell { widths: Some("alternating:8,2".parse().unwrap()), ..chain };
+        assert_eq!(fields(&rectangular), [Value::Null, "alternating:8,2".into()]);
+        let associated = Cell { measure: Measure::Association, ..Cell::default() };
+        assert_eq!(fields(&associated), ["vector-first".into(), Value::Null]);
+        assert!(has(&associated, "\"widths\":null"));
     }
 
     #[test]
