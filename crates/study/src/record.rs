@@ -284,7 +284,7 @@ mod tests {
         assert_eq!((&back, back.to_json()), (&record, record.to_json()));
         assert_eq!(csv_header(true).split(',').count(), 2 + COLUMNS.len() + 4);
         assert!(
-            record.to_csv(false).contains(r#","alternating:1.5,0.8",64,64,"#),
+            record.to_csv(false).contains(r#","alternating:1.5,0.8",64,,64,"#),
             "{}",
             record.to_csv(false)
         );

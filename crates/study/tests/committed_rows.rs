@@ -22,7 +22,7 @@ fn log2(value: &Value) -> f64 {
 
 #[test]
 fn nothing_measured_is_above_its_bound() {
-    for (study, least) in [("drift", 400), ("association", 180)] {
+    for (study, least) in [("drift", 400), ("association", 170)] {
         let mut finite = 0;
         for row in rows(study) {
             let (drift, bound) = (log2(&row["drift_max"]), log2(&row["theory_bound"]));
