@@ -119,6 +119,17 @@ fn no_row_drifts_above_its_bound() {
         }
         check(&Cell { subnormals: Subnormals::Flush, weight_scale: 0.1, ..cell(format) });
         check(&Cell { overflow: Overflow::Saturate, weight_scale: 40.0, ..cell(format) });
+        // Truncated scalars err in one direction, so that the errors of all products add up, also in the balanced tree with its few levels.
+        let gain = Some("normal:1,0.1".parse().unwrap());
+        check(&Cell {
+            rounding: Rounding::Zero,
+            gain,
+            widths: None,
+            width: 1,
+            batch: 1,
+            depth: 64,
+            ..cell(format)
+        });
         check(&Cell { init: Init::Orthogonal, widths: None, width: 5, depth: 20, ..cell(format) });
     }
     println!("{finite} finite bounds");

@@ -40,7 +40,7 @@ fn nothing_measured_is_above_its_bound() {
 fn orders_differ_in_cost_and_hardly_in_drift() {
     let rows = rows("association");
     let (mut most_cost, mut most_bits) = (0.0_f64, 0.0_f64);
-    assert!(rows.len() % 4 == 0 && !rows.is_empty());
+    assert!(rows.len().is_multiple_of(4) && !rows.is_empty());
     for group in rows.chunks_exact(4) {
         let number = |row: &Value, name: &str| row[name].as_f64().expect("a number");
         assert_eq!(group[3]["association"], "optimal");
