@@ -101,14 +101,21 @@ impl Draw {
 
     /// The network.
     pub fn network(&self) -> Network {
+        self.network_of_widths(|t| match t {
+            0 => self.inputs,
+            _ if t == self.depth => self.outputs,
+            _ => self.width,
+        })
+    }
+
+    /// The network whose vector h_t, t = 0 .. `depth`, has `width(t)` components, in place of `inputs`, `width` and `outputs`.
+    pub fn network_of_widths(&self, width: impl Fn(usize) -> usize) -> Network {
         let mut rng = generator(self.seed, self.number, 0);
-        let layers = (0..self.depth).map(|index| self.layer(&mut rng, index)).collect();
+        let layers = (0..self.depth).map(|t| self.layer(&mut rng, t, width(t + 1), width(t))).collect();
         Network { layers, activation: self.activation }
     }
 
-    fn layer(&self, rng: &mut ChaCha8Rng, index: usize) -> Layer {
-        let inputs = if index == 0 { self.inputs } else { self.width };
-        let outputs = if index + 1 == self.depth { self.outputs } else { self.width };
+    fn layer(&self, rng: &mut ChaCha8Rng, index: usize, outputs: usize, inputs: usize) -> Layer {
         let fan_in = inputs as f64;
         let size = outputs * inputs;
         let (weights, weights_rest) = match self.init {

@@ -62,6 +62,11 @@ impl<N: Copy> Rounded<N> {
     pub fn depth(&self) -> usize {
         self.layers.len()
     }
+
+    /// The weights of each layer, row-major, in the order in which the gradient meets them: from the last layer to the first.
+    pub fn weights_from_the_last(&self) -> impl Iterator<Item = &[N]> {
+        self.layers.iter().rev().map(|layer| layer.weights.as_slice())
+    }
 }
 
 /// How a chain is computed, beside its arithmetic.

@@ -5,7 +5,9 @@ use crate::table::STYLE;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table};
 use gradchain_arith::{Format, ISA_NAMES, ISA_VARIABLE, Isa, Overflow, Rounding, Subnormals, Summation};
-use gradchain_study::{Activation, BUILTIN, COLUMNS, Init, Measure, Path, SCHEMA_VERSION, Study, Upstream};
+use gradchain_study::{
+    Activation, Association, BUILTIN, COLUMNS, Init, Measure, Path, SCHEMA_VERSION, Study, Upstream,
+};
 use std::io::{self, Write};
 
 pub(crate) fn list() -> Result<Verdict> {
@@ -19,6 +21,7 @@ pub(crate) fn list() -> Result<Verdict> {
     section("measures", Measure::NAMED.map(|(name, _)| name).to_vec());
     section("formats", first(&Format::NAMED, &["custom:p,emin,emax"]));
     section("summations", Summation::ALL.map(Summation::name).to_vec());
+    section("associations", Association::ALL.map(Association::name).to_vec());
     section("paths", Path::ALL.map(Path::name).to_vec());
     section("roundings", first(&Rounding::NAMED, &[]));
     section("subnormals", first(&Subnormals::NAMED, &[]));
@@ -26,6 +29,7 @@ pub(crate) fn list() -> Result<Verdict> {
     section("activations", Activation::ALL.map(Activation::name).to_vec());
     section("inits", first(&Init::NAMED, &["file:PATH"]));
     section("gains", vec!["none", "a number", "sqrt2", "1/sqrt2", "alternating:a,b", "normal:mean,sd"]);
+    section("widths", vec!["none", "alternating:a,b", "bottleneck:a,b"]);
     section("remedies", vec!["none", "clip-value:c", "clip-norm:c", "normalise", "loss-scale:s"]);
     section("upstreams", first(&Upstream::NAMED, &[]));
     section(

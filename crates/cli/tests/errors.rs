@@ -10,7 +10,7 @@ fn unknown_names_list_the_known_ones() {
     for (args, expected) in [
         (
             &["run", "nope"][..],
-            "unknown study `nope`; known: scalar, drift, layers, or a file that ends in .toml",
+            "unknown study `nope`; known: scalar, drift, layers, association, or a file that ends in .toml",
         ),
         (&["run", "drift", "--set", "deep=1"], "unknown axis `deep`; known: format, summation"),
         (&["run", "drift", "--set", "learning_rate=1"], "unknown axis `learning_rate`; known: format"),
@@ -32,6 +32,23 @@ fn unknown_names_list_the_known_ones() {
         (
             &["run", "drift", "--set", "init=file:/nowhere.safetensors"],
             "--set: init: /nowhere.safetensors: No such file",
+        ),
+        (
+            &["run", "association", "--set", "association=left"],
+            "--set: association: unknown association `left`; known: vector-first, matrix-first, balanced, optimal",
+        ),
+        (&["run", "association", "--set", "activation=relu"], "--set: activation: `relu` is not linear"),
+        (
+            &["run", "association", "--set", "depth=2000"],
+            "--set: depth: the optimal order of 2000 layers is not searched for",
+        ),
+        (
+            &["run", "drift", "--set", "association=optimal"],
+            "`optimal` is an order for the measure `association`",
+        ),
+        (
+            &["run", "drift", "--set", "widths=bottleneck:0,1"],
+            "allowed: none, alternating:a,b, bottleneck:a,b",
         ),
         (&["run", "drift", "--draws", "0"], "0 is not in 1..=10000000"),
         (&["run", "drift", "--shard", "3/2"], "`3/2` is no shard; allowed: K/N with 1 <= K <= N"),

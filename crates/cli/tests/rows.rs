@@ -29,6 +29,23 @@ fn the_rows_do_not_depend_on_threads_or_instructions() {
     assert!(timed.lines().all(|line| line.contains(r#","timing":{"seconds":"#)));
 }
 
+/// Rectangular chains in every order, with stochastic rounding, whose random bits go by products and not by threads.
+#[test]
+fn associations_do_not_depend_on_threads_or_instructions() {
+    let text = "question = 'Order?'\nmeasure = 'association'\ndraws = 2\n[axes]\nrounding = ['nearest', 'stochastic']\n\
+                association = ['vector-first', 'matrix-first', 'balanced', 'optimal']\nwidths = ['alternating:9,2', 'bottleneck:9,2']\n\
+                format = 'bf16'\nbatch = 3\ndepth = 7\n";
+    let file = study(&directory("orders"), "orders.toml", text);
+    let rows = |threads: &str| run(&["run", &file, "--format", "jsonl", "--threads", threads]).stdout;
+    let one = rows("1");
+    assert_eq!(one.lines().count(), 16);
+    assert_eq!((rows("2"), rows("7")), (one.clone(), one.clone()));
+    let portable =
+        said(gradchain().args(["run", &file, "--format", "jsonl"]).env("GRADCHAIN_ISA", "portable")).stdout;
+    assert_eq!(portable, one);
+    assert!(one.lines().all(|line| line.contains(r#","multiply_adds":"#)));
+}
+
 #[test]
 fn every_format_prints_every_row() {
     let file = study(&directory("formats"), "small.toml", SMALL);
@@ -181,6 +198,8 @@ fn what_there_is() {
         "symmetric",
         "sigmoid",
         "clip-norm:c",
+        "matrix-first",
+        "bottleneck:a,b",
         "portable",
     ] {
         assert!(list.stdout.contains(name), "{name}");

@@ -8,7 +8,7 @@
 //! - [`DoubleDouble`] and [`functions`]: 106 bits, with exp, sigmoid, tanh and their derivatives.
 //! - [`Scaled`], [`ScaledVector`]: numbers and vectors with an exponent of their own.
 //! - [`reference_forward`], [`reference_backward`], [`weight_gradient_norm`]: the reference for a network.
-//! - [`ErrorBound`]: what the published error bound allows a linear chain.
+//! - [`ErrorBound`]: what the published error bound allows a linear chain. [`ProductError`]: the same with the brackets set otherwise.
 //! - [`compare`]: drift, bits left and other distances. [`Events`]: the layers at which something happens first.
 
 mod bound;
@@ -18,6 +18,7 @@ pub mod functions;
 mod kernels;
 mod metrics;
 mod norm;
+mod product_error;
 mod reference;
 mod scaled;
 mod scaled_vector;
@@ -28,6 +29,7 @@ pub use bound::{ErrorBound, LayerError};
 pub use double_double::{DoubleDouble, quick_two_sum, two_prod, two_sum};
 pub use events::{DIRECTION_LOST_BELOW, EventReport, Events};
 pub use metrics::{Comparison, compare, cosine, norm};
+pub use product_error::ProductError;
 pub use reference::{Keep, ReferenceStep, ReferenceTrace, Weights, reference_backward, reference_forward};
 pub use scaled::Scaled;
 pub use scaled_vector::{ScaledVector, upstream_from_targets};

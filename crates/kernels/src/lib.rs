@@ -15,6 +15,7 @@
 //! [`Native`](gradchain_arith::Native) kernels do not allocate; an emulated pairwise sum keeps a stack of partial sums, and the functions on views
 //! make what they return. A shape mismatch is a bug of the caller and panics with the shapes.
 
+mod association;
 mod backend;
 mod blocked;
 mod emulated;
@@ -23,6 +24,7 @@ mod native;
 mod threads;
 mod view;
 
+pub use association::{Association, MAX_OPTIMAL_LAYERS, Operand, Plan, PlanError, Product, evaluate};
 pub use backend::{MatrixMultiply, matrixmultiply_times};
 pub use view::{backward_step, forward_step, jacobian_product};
 

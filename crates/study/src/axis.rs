@@ -1,7 +1,8 @@
 //! The axes of a study: their names, and what a text on each of them means.
 
-use crate::cell::{Cell, Init, NetworkFile};
+use crate::cell::{Cell, Init, Measure, NetworkFile};
 use crate::row::Value;
+use crate::widths::MAX_WIDTH;
 use gradchain_arith::{Overflow, Rounding, Subnormals};
 use gradchain_chain::Upstream;
 use std::fmt::Display;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 pub enum Axis {
     Format,
     Summation,
+    Association,
     Path,
     Rounding,
     Subnormals,
@@ -23,6 +25,7 @@ pub enum Axis {
     BiasScale,
     Gain,
     Width,
+    Widths,
     Depth,
     Batch,
     Remedy,
@@ -31,9 +34,10 @@ pub enum Axis {
 
 impl Axis {
     /// All axes, in the order of the fields of a row.
-    pub const ALL: [Axis; 16] = [
+    pub const ALL: [Axis; 18] = [
         Axis::Format,
         Axis::Summation,
+        Axis::Association,
         Axis::Path,
         Axis::Rounding,
         Axis::Subnormals,
@@ -44,6 +48,7 @@ impl Axis {
         Axis::BiasScale,
         Axis::Gain,
         Axis::Width,
+        Axis::Widths,
         Axis::Depth,
         Axis::Batch,
         Axis::Remedy,
@@ -55,6 +60,7 @@ impl Axis {
         match self {
             Axis::Format => "format",
             Axis::Summation => "summation",
+            Axis::Association => "association",
             Axis::Path => "path",
             Axis::Rounding => "rounding",
             Axis::Subnormals => "subnormals",
@@ -65,6 +71,7 @@ impl Axis {
             Axis::BiasScale => "bias_scale",
             Axis::Gain => "gain",
             Axis::Width => "width",
+            Axis::Widths => "widths",
             Axis::Depth => "depth",
             Axis::Batch => "batch",
             Axis::Remedy => "remedy",
@@ -91,12 +98,14 @@ impl Axis {
             }
             Axis::Format
             | Axis::Summation
+            | Axis::Association
             | Axis::Path
             | Axis::Rounding
             | Axis::Subnormals
             | Axis::Overflow
             | Axis::Activation
             | Axis::Init
+            | Axis::Widths
             | Axis::Remedy
             | Axis::Upstream => false,
         }
@@ -110,6 +119,7 @@ impl Axis {
         match self {
             Axis::Format => cell.format = parse(text)?,
             Axis::Summation => cell.summation = parse(text)?,
+            Axis::Association => cell.association = parse(text)?,
             Axis::Path => cell.path = parse(text)?,
             Axis::Rounding => cell.rounding = named(&Rounding::NAMED, "rounding", text, "")?,
             Axis::Subnormals => cell.subnormals = named(&Subnormals::NAMED, "subnormals", text, "")?,
@@ -125,7 +135,8 @@ impl Axis {
             Axis::WeightScale => cell.weight_scale = scale(text)?,
             Axis::BiasScale => cell.bias_scale = scale(text)?,
             Axis::Gain => cell.gain = if text == "none" { None } else { Some(parse(text)?) },
-            Axis::Width => cell.width = integer(text, 1, 65_536)?,
+            Axis::Width => cell.width = integer(text, 1, MAX_WIDTH)?,
+            Axis::Widths => cell.widths = if text == "none" { None } else { Some(parse(text)?) },
             Axis::Depth => cell.depth = integer(text, 0, 10_000_000)?,
             Axis::Batch => cell.batch = integer(text, 1, 65_536)?,
             Axis::Remedy => cell.remedy = parse(text)?,
@@ -134,12 +145,42 @@ impl Axis {
         Ok(())
     }
 
+    /// Whether the axis has a field in the rows of `cell`. Those of schema version 1 have one in every row; an axis that came later has one where it
+    /// matters, so that rows that were committed before it keep their bytes.
+    pub(crate) fn stands_in_rows_of(self, cell: &Cell) -> bool {
+        let associated = match cell.measure {
+            Measure::Association => true,
+            Measure::Chain | Measure::Layers => false,
+        };
+        match self {
+            Axis::Association => associated,
+            Axis::Widths => associated || self.value(cell) != Value::Null,
+            Axis::Format
+            | Axis::Summation
+            | Axis::Path
+            | Axis::Rounding
+            | Axis::Subnormals
+            | Axis::Overflow
+            | Axis::Activation
+            | Axis::Init
+            | Axis::WeightScale
+            | Axis::BiasScale
+            | Axis::Gain
+            | Axis::Width
+            | Axis::Depth
+            | Axis::Batch
+            | Axis::Remedy
+            | Axis::Upstream => true,
+        }
+    }
+
     /// The value of `cell` on this axis as it stands in a row. Null where the axis has no meaning in the cell.
     pub(crate) fn value(self, cell: &Cell) -> Value {
         let drawn = !matches!(cell.init, Init::File(_));
         match self {
             Axis::Format => cell.format.to_string().into(),
             Axis::Summation => cell.summation.name().into(),
+            Axis::Association => cell.association.name().into(),
             Axis::Path => cell.path.name().into(),
             Axis::Rounding => name(&Rounding::NAMED, &cell.rounding),
             Axis::Subnormals => name(&Subnormals::NAMED, &cell.subnormals),
@@ -158,7 +199,8 @@ impl Axis {
             Axis::WeightScale => (drawn && cell.gain.is_none()).then_some(cell.weight_scale).into(),
             Axis::BiasScale => drawn.then_some(cell.bias_scale).into(),
             Axis::Gain => cell.gain.as_ref().map(ToString::to_string).into(),
-            Axis::Width => drawn.then_some(cell.width).into(),
+            Axis::Width => (drawn && cell.widths.is_none()).then_some(cell.width).into(),
+            Axis::Widths => cell.widths.filter(|_| drawn).map(|widths| widths.to_string()).into(),
             Axis::Depth => drawn.then_some(cell.depth).into(),
             Axis::Batch => cell.batch.into(),
             Axis::Remedy => cell.remedy.to_string().into(),
@@ -206,6 +248,7 @@ mod tests {
         for (axis, text) in [
             (Axis::Format, "custom:5,-14,15"),
             (Axis::Summation, "pairwise"),
+            (Axis::Association, "matrix-first"),
             (Axis::Path, "symmetric"),
             (Axis::Rounding, "stochastic"),
             (Axis::Subnormals, "flush"),
@@ -213,6 +256,7 @@ mod tests {
             (Axis::Activation, "relu"),
             (Axis::Init, "file:a,b.safetensors"),
             (Axis::Gain, "alternating:1.5,0.8"),
+            (Axis::Widths, "bottleneck:64,4"),
             (Axis::Remedy, "clip-norm:1"),
             (Axis::Upstream, "unit"),
         ] {
@@ -230,6 +274,7 @@ mod tests {
         for (axis, text, allowed) in [
             (Axis::Format, "f15", "bf16"),
             (Axis::Summation, "kahan", "compensated"),
+            (Axis::Association, "x", "vector-first, matrix-first, balanced, optimal"),
             (Axis::Path, "x", "symmetric"),
             (Axis::Rounding, "x", "stochastic"),
             (Axis::Subnormals, "x", "keep, flush"),
@@ -242,6 +287,7 @@ mod tests {
             (Axis::BiasScale, "inf", "finite"),
             (Axis::Gain, "x", "alternating:a,b"),
             (Axis::Width, "0", "from 1 to 65536"),
+            (Axis::Widths, "bottleneck:4", "alternating:a,b"),
             (Axis::Depth, "10000001", "from 0 to 10000000"),
             (Axis::Depth, "-1", "from 0"),
             (Axis::Batch, "1.5", "integers"),

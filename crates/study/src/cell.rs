@@ -3,10 +3,12 @@
 use crate::axis::Axis;
 use crate::gain::Gain;
 use crate::row::Value;
+use crate::widths::Widths;
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Format, Overflow, Rounding, Rules, Subnormals, Summation};
 use gradchain_chain::Upstream;
 use gradchain_gradients::Remedy;
+use gradchain_kernels::{Association, MAX_OPTIMAL_LAYERS};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -17,24 +19,28 @@ pub enum Measure {
     Chain,
     /// Every layer of a network: one row a layer.
     Layers,
+    /// A linear chain, multiplied in the order of the cell's association: one row.
+    Association,
 }
 
 impl Measure {
-    /// Both measures by name.
-    pub const NAMED: [(&'static str, Measure); 2] = [("chain", Measure::Chain), ("layers", Measure::Layers)];
+    /// All measures by name.
+    pub const NAMED: [(&'static str, Measure); 3] =
+        [("chain", Measure::Chain), ("layers", Measure::Layers), ("association", Measure::Association)];
 
     /// The name in study files.
     pub const fn name(self) -> &'static str {
         match self {
             Measure::Chain => "chain",
             Measure::Layers => "layers",
+            Measure::Association => "association",
         }
     }
 
     /// Whether a cell gives more than one row.
     pub(crate) const fn has_many_rows(self) -> bool {
         match self {
-            Measure::Chain => false,
+            Measure::Chain | Measure::Association => false,
             Measure::Layers => true,
         }
     }
@@ -117,6 +123,8 @@ pub struct Cell {
     pub format: Format,
     /// How products are added.
     pub summation: Summation,
+    /// In which order the matrices are multiplied.
+    pub association: Association,
     /// How the derivative of the activation is computed.
     pub path: Path,
     /// Which neighbour an inexact result becomes.
@@ -135,8 +143,10 @@ pub struct Cell {
     pub bias_scale: f64,
     /// The factor of each layer; replaces `init`.
     pub gain: Option<Gain>,
-    /// Outputs of each layer; without meaning if a file gives the network.
+    /// Outputs of each layer; without meaning if `widths` or a file gives them.
     pub width: usize,
+    /// Widths that differ from layer to layer, in place of `width`; without meaning if a file gives the network.
+    pub widths: Option<Widths>,
     /// Layers; without meaning if a file gives the network.
     pub depth: usize,
     /// Samples that pass at once.
@@ -157,6 +167,7 @@ impl Default for Cell {
             seed: 1,
             format: Format::F32,
             summation: Summation::Wide,
+            association: Association::VectorFirst,
             path: Path::Fused,
             rounding: Rounding::Nearest,
             subnormals: Subnormals::Keep,
@@ -167,6 +178,7 @@ impl Default for Cell {
             bias_scale: 0.0,
             gain: None,
             width: 64,
+            widths: None,
             depth: 64,
             batch: 1,
             remedy: Remedy::None,
@@ -179,6 +191,65 @@ impl Cell {
     /// How results enter the format.
     pub fn rules(&self) -> Rules {
         Rules { rounding: self.rounding, subnormals: self.subnormals, overflow: self.overflow }
+    }
+
+    /// The width of h_t, t = 0 .. `depth`, unless a file gives the network.
+    pub fn width_at(&self, t: usize) -> usize {
+        self.widths.map_or(self.width, |widths| widths.at(self.depth, t))
+    }
+
+    /// What on which axis contradicts the rest of the cell.
+    pub(crate) fn contradiction(&self) -> Option<(Axis, String)> {
+        let default = Cell::default();
+        if let Some(gain) = &self.gain
+            && (self.init != default.init || self.weight_scale != default.weight_scale)
+        {
+            let message = format!(
+                "`{gain}` gives the weights; leave `init` and `weight_scale` at their defaults, or set gain=none"
+            );
+            return Some((Axis::Gain, message));
+        }
+        match self.measure {
+            Measure::Chain | Measure::Layers if self.association != default.association => {
+                let (association, measure) = (self.association, self.measure.name());
+                let message = format!(
+                    "`{association}` is an order for the measure `association`; the measure `{measure}` goes layer by layer: \
+                     allowed: {}",
+                    default.association
+                );
+                Some((Axis::Association, message))
+            }
+            Measure::Chain | Measure::Layers => None,
+            Measure::Association if self.activation != Activation::Identity => {
+                let message = format!(
+                    "`{}` is not linear; the measure `association` multiplies matrices in any order: allowed: {}",
+                    self.activation,
+                    Activation::Identity
+                );
+                Some((Axis::Activation, message))
+            }
+            Measure::Association if self.remedy != Remedy::None => {
+                let message = format!(
+                    "`{}` treats the gradient after each layer, which only vector-first has; the measure `association` \
+                     takes no remedy: allowed: {}",
+                    self.remedy,
+                    Remedy::None
+                );
+                Some((Axis::Remedy, message))
+            }
+            Measure::Association
+                if self.association == Association::Optimal
+                    && self.init.drawn().is_some()
+                    && self.depth > MAX_OPTIMAL_LAYERS =>
+            {
+                let message = format!(
+                    "the optimal order of {} layers is not searched for; allowed with association=optimal: at most {MAX_OPTIMAL_LAYERS}",
+                    self.depth
+                );
+                Some((Axis::Depth, message))
+            }
+            Measure::Association => None,
+        }
     }
 
     /// The value on `axis` as it stands in a row.

@@ -237,7 +237,9 @@ impl Labels<'_> {
 
 fn describe(record: &Record) -> String {
     let default = Cell::default();
-    let different = Axis::ALL.into_iter().filter(|axis| *record.get(axis.name()) != default.value(*axis));
+    let has = |axis: &Axis| record.fields.iter().any(|(name, _)| *name == axis.name());
+    let different =
+        Axis::ALL.into_iter().filter(has).filter(|axis| *record.get(axis.name()) != default.value(*axis));
     with_axes(
         &record.cell,
         different.map(|axis| format!("{} {}", axis.name(), named(&plain(record.get(axis.name()))))),

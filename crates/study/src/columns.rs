@@ -45,9 +45,14 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 51] = [
+pub const COLUMNS: [Column; 55] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
+    axis(
+        Axis::Association,
+        "name",
+        "order in which the matrices are multiplied; in rows of the measure `association` alone",
+    ),
     axis(Axis::Path, "name", "how the derivative of the activation is computed"),
     axis(Axis::Rounding, "name", "which neighbour an inexact result becomes"),
     axis(
@@ -69,7 +74,12 @@ pub const COLUMNS: [Column; 51] = [
         "standard deviation of the biases, sigma_b; null where a file gives the network",
     ),
     axis(Axis::Gain, "1", "factor of each layer, as text; null where `init` gives the weights"),
-    axis(Axis::Width, "units", "outputs of each layer; null where a file gives the network"),
+    axis(Axis::Width, "units", "outputs of each layer; null where `widths` or a file gives them"),
+    axis(
+        Axis::Widths,
+        "units",
+        "widths that differ from layer to layer, as text; null where `width` gives them, absent too from rows of other measures than `association`",
+    ),
     axis(Axis::Depth, "layers", "number of layers; null where a file gives the network"),
     axis(Axis::Batch, "samples", "samples that pass at once"),
     axis(Axis::Remedy, "name", "what is done to the gradient after each layer"),
@@ -81,8 +91,22 @@ pub const COLUMNS: [Column; 51] = [
         meaning: "random networks that a row averages over",
     },
     result("layer", "layer", "layer of the row, counted from the input; 1 is the bottom layer"),
-    result("first_subnormal", "layers", "layers passed when a subnormal number first appears; null: never"),
-    result("first_zero", "layers", "layers passed when all of the gradient is first zero; null: never"),
+    result(
+        "multiply_adds",
+        "multiply-adds",
+        "multiplications, each with an addition, of all products of matrices of one network",
+    ),
+    result("peak_numbers", "numbers", "most numbers that intermediate products take at once"),
+    result(
+        "first_subnormal",
+        "layers",
+        "layers passed (measure `association`: products made) when a subnormal number first appears; null: never",
+    ),
+    result(
+        "first_zero",
+        "layers",
+        "layers passed (measure `association`: products made) when all of the gradient (or of a product) is first zero; null: never",
+    ),
     result(
         "stuck_at",
         "layers",
@@ -94,8 +118,16 @@ pub const COLUMNS: [Column; 51] = [
         "least subnormals",
         "the value that it keeps, in units of the least subnormal number",
     ),
-    result("first_infinite", "layers", "layers passed when an infinity first appears; null: never"),
-    result("first_nan", "layers", "layers passed when a NaN first appears; null: never"),
+    result(
+        "first_infinite",
+        "layers",
+        "layers passed (measure `association`: products made) when an infinity first appears; null: never",
+    ),
+    result(
+        "first_nan",
+        "layers",
+        "layers passed (measure `association`: products made) when a NaN first appears; null: never",
+    ),
     result(
         "direction_lost",
         "layers",

@@ -22,10 +22,12 @@ mod row;
 mod run;
 mod study;
 mod study_file;
+mod widths;
 
 pub use gradchain_activations::{Activation, Path};
 pub use gradchain_chain::Upstream;
 pub use gradchain_gradients::Remedy;
+pub use gradchain_kernels::Association;
 
 pub use axis::Axis;
 pub use builtin::BUILTIN;
@@ -40,3 +42,4 @@ pub use resume::{Kept, in_order, keep};
 pub use row::{Row, Value};
 pub use run::{Event, MeasureFn, Outcome, RunError, Shard, run};
 pub use study::{DRAWS, Load, Origin, Study, StudyError};
+pub use widths::Widths;

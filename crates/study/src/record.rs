@@ -41,8 +41,11 @@ pub struct Record {
 impl Record {
     /// The record of one row of `cell`, measured by this version.
     pub fn new(cell: &Cell, row: &Row, timing: Option<Timing>) -> Record {
-        let mut fields: Vec<(&'static str, Value)> =
-            Axis::ALL.into_iter().map(|axis| (axis.name(), cell.value(axis))).collect();
+        let mut fields: Vec<(&'static str, Value)> = Axis::ALL
+            .into_iter()
+            .filter(|axis| axis.stands_in_rows_of(cell))
+            .map(|axis| (axis.name(), cell.value(axis)))
+            .collect();
         fields.push(("draws", cell.draws.into()));
         fields.extend(COLUMNS.iter().filter_map(|column| Some((column.name, row.get(column.name)?.clone()))));
         Record {
@@ -219,6 +222,7 @@ fn decode(json: &Json, unit: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::Measure;
 
     fn record() -> Record {
         let cell = Cell {
@@ -253,6 +257,24 @@ mod tests {
         );
     }
 
+    /// Axes that came after the first committed rows stand where they matter.
+    #[test]
+    fn later_axes_leave_other_rows_as_they_were() {
+        let fields = |cell: &Cell| {
+            let record = Record::new(cell, &Row::new(), None);
+            assert_eq!(Record::parse(&record.to_json()).unwrap(), record);
+            [record.get("association").clone(), record.get("widths").clone()]
+        };
+        let has = |cell: &Cell, name: &str| Record::new(cell, &Row::new(), None).to_json().contains(name);
+        let chain = Cell::default();
+        assert!(!has(&chain, "association") && !has(&chain, "widths"));
+        let rectangular = Cell { widths: Some("alternating:8,2".parse().unwrap()), ..chain };
+        assert_eq!(fields(&rectangular), [Value::Null, "alternating:8,2".into()]);
+        let associated = Cell { measure: Measure::Association, ..Cell::default() };
+        assert_eq!(fields(&associated), ["vector-first".into(), Value::Null]);
+        assert!(has(&associated, "\"widths\":null"));
+    }
+
     #[test]
     fn lines_come_back() {
         let mut record = record();
@@ -262,7 +284,7 @@ mod tests {
         assert_eq!((&back, back.to_json()), (&record, record.to_json()));
         assert_eq!(csv_header(true).split(',').count(), 2 + COLUMNS.len() + 4);
         assert!(
-            record.to_csv(false).contains(r#","alternating:1.5,0.8",64,64,"#),
+            record.to_csv(false).contains(r#","alternating:1.5,0.8",64,,64,"#),
             "{}",
             record.to_csv(false)
         );

@@ -163,19 +163,11 @@ impl Study {
                 file.bytes = files.read(file, values.origin).map_err(at_axis)?;
             }
         }
-        let default = Cell::default();
-        if let Some(gain) = &cell.gain
-            && (cell.init != default.init || cell.weight_scale != default.weight_scale)
-        {
-            let message = format!(
-                "`{gain}` gives the weights; leave `init` and `weight_scale` at their defaults, or set gain=none"
-            );
-            let of_gain = grid.iter().find(|values| values.axis == Axis::Gain);
-            return Err(
-                of_gain.map_or_else(|| self.whole(&message), |values| self.error(values, message.clone()))
-            );
+        let Some((axis, message)) = cell.contradiction() else { return Ok(cell) };
+        match grid.iter().find(|values| values.axis == axis) {
+            Some(values) => Err(self.error(values, message)),
+            None => Err(self.whole(&message)),
         }
-        Ok(cell)
     }
 
     /// What is wrong with the values of one axis.

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! question = "At which depth does each format overflow?"
-//! measure = "chain"              # or "layers"
+//! measure = "chain"              # or "layers", "association"
 //! draws = 8                      # random networks to average over; 1 if absent
 //! seed = 1                       # 1 if absent
 //! columns = ["format", "drift"]  # what a table shows; all that is not null if absent
@@ -338,6 +338,14 @@ mod tests {
             ("[axes]\ngain = 2\nweight_scale = 2", "gain: `2` gives the weights"),
             ("[axes]\ninit = 'file:x'", "s.toml:4:8: init: x: no such file x"),
             (
+                "[axes]\nassociation = 'balanced'",
+                "s.toml:4:15: association: `balanced` is an order for the measure `association`; the measure `chain`",
+            ),
+            (
+                "[axes]\nwidths = 'bottleneck:4'",
+                "s.toml:4:10: axes.widths: `bottleneck:4` is not allowed; allowed: none",
+            ),
+            (
                 "[axes]\ndepth = '1..1000:+1'\nwidth = '1..1001:+1'",
                 "s.toml: 1001000 cells; allowed: at most 1000000",
             ),
@@ -350,10 +358,44 @@ mod tests {
             "s.toml: question: this key is missing"
         );
         let message = parse("question = 'é'\nmeasure = 'chian'").unwrap_err().to_string();
-        assert_eq!(message, "s.toml:2:11: measure: unknown measure `chian`; known: chain, layers");
+        assert_eq!(
+            message,
+            "s.toml:2:11: measure: unknown measure `chian`; known: chain, layers, association"
+        );
         assert!(
             parse("question = 3\nmeasure = 'chain'").unwrap_err().to_string().contains("expected a text")
         );
+    }
+
+    #[test]
+    fn the_measure_association_takes_linear_chains() {
+        let cells = |axes: &str| {
+            let text = format!("question = 'Why?'\nmeasure = 'association'\n[axes]\n{axes}");
+            parse(&text)?.plan(&|path, _| Err(format!("no such file {path}")))
+        };
+        for (axes, expected) in [
+            ("activation = 'relu'", "s.toml:4:14: activation: `relu` is not linear; "),
+            ("remedy = 'normalise'", "s.toml:4:10: remedy: `normalise` treats the gradient after each layer"),
+            (
+                "association = 'optimal'\ndepth = 1025",
+                "s.toml:5:9: depth: the optimal order of 1025 layers is not searched for; allowed with association=optimal: at most 1024",
+            ),
+        ] {
+            let message = cells(axes).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        let all = "['vector-first', 'matrix-first', 'balanced', 'optimal']";
+        assert_eq!(cells(&format!("association = {all}\ndepth = [0, 1024]")).unwrap().len(), 8);
+        assert_eq!(cells("association = 'balanced'\ndepth = 100000").unwrap().len(), 1);
+    }
+
+    /// `widths` replace `width`, which then has no meaning: cells that differ in it alone are one.
+    #[test]
+    fn widths_replace_the_width() {
+        let cells = cells("[axes]\nwidth = [8, 9]\nwidths = ['none', 'bottleneck:064,4']").unwrap();
+        assert_eq!(column_of(&cells, Axis::Width), [Value::Integer(8), Value::Null, Value::Integer(9)]);
+        let texts = [Value::Null, Value::from("bottleneck:64,4"), Value::Null];
+        assert_eq!(column_of(&cells, Axis::Widths), texts);
     }
 
     #[test]

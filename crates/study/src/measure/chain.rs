@@ -1,7 +1,7 @@
 //! Whole chains: the events on the way, and the gradient at the bottom beside its two references.
 
 use super::arithmetic::{WithKernels, with_arithmetic};
-use super::network::{Networks, Widths};
+use super::network::{EndWidths, Networks};
 use super::sample::{Sample, earliest, summarise};
 use super::{MeasureError, loss_scale};
 use crate::cell::{Cell, Init};
@@ -21,7 +21,7 @@ use gradchain_theory::{
 
 /// The row of a cell.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
-    let networks = Networks::of(cell, Widths { inputs: cell.width, outputs: cell.width })?;
+    let networks = Networks::of(cell, EndWidths::of(cell))?;
     let mut samples = Vec::new();
     let mut events = Vec::new();
     let mut value = None;
@@ -29,7 +29,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         let network = networks.draw(number);
         // Without layers there is no network to ask: the chain is the identity on vectors of the cell's width.
         let widths = match network.layers.is_empty() {
-            true => (cell.width, cell.width),
+            true => (cell.width_at(0), cell.width_at(0)),
             false => (network.inputs(), network.outputs()),
         };
         let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
@@ -88,11 +88,7 @@ impl WithKernels for Chain<'_> {
         let mut events = Events::new(cell.format);
         let mut bound =
             (linear && cell.remedy == Remedy::None).then(|| ErrorBound::new(ends.batch, same.upstream.len()));
-        // An overflow that saturates goes unseen; any other one shows in the result.
-        let limit = match cell.overflow {
-            Overflow::Saturate => cell.format.max(),
-            Overflow::Infinity => f64::INFINITY,
-        };
+        let limit = unseen_overflow_limit(cell);
         let mut reference = ScaledVector::default();
         let mut before = ScaledVector::default();
         reference_chain(*isa, &same_network, &same, Weights::Stored, |step| {
@@ -134,7 +130,7 @@ impl WithKernels for Chain<'_> {
 }
 
 /// The reference for a chain: forward where slopes are needed, then backward.
-fn reference_chain(
+pub(super) fn reference_chain(
     isa: Isa,
     network: &Network,
     ends: &Ends,
@@ -167,9 +163,18 @@ impl Gradients {
     }
 }
 
+/// The number beyond which an overflow may go unseen: in a format that saturates, or rounded in a direction that stops at the largest number. Any
+/// other overflow shows in the result, as an infinity or a NaN.
+pub(super) fn unseen_overflow_limit(cell: &Cell) -> f64 {
+    match (cell.overflow, cell.rounding) {
+        (Overflow::Saturate, _) | (_, Rounding::Zero | Rounding::Up | Rounding::Down) => cell.format.max(),
+        (Overflow::Infinity, Rounding::Nearest | Rounding::Stochastic) => f64::INFINITY,
+    }
+}
+
 /// What one layer with this many outputs may add to the error, in the setting of the cell. Roundings that are not to nearest err by up to
 /// 2u; a flushed result errs by up to the least normal number, in every product and every sum.
-fn layer_error(cell: &Cell, terms: usize) -> LayerError {
+pub(super) fn layer_error(cell: &Cell, terms: usize) -> LayerError {
     let format = cell.format;
     let nearest = cell.rounding == Rounding::Nearest;
     let unit = format.unit_roundoff() * if nearest { 1.0 } else { 2.0 };
@@ -184,7 +189,8 @@ fn layer_error(cell: &Cell, terms: usize) -> LayerError {
 /// The random-walk law, where its conditions hold: random scalar gains, or Gaussian or orthogonal matrices with a summation whose law is known.
 fn expected_drift(cell: &Cell) -> Option<f64> {
     let unit = cell.format.unit_roundoff();
-    if cell.activation != Activation::Identity || cell.remedy != Remedy::None || cell.depth == 0 {
+    let linear = cell.activation == Activation::Identity && cell.remedy == Remedy::None;
+    if !linear || cell.depth == 0 || cell.widths.is_some() {
         return None;
     }
     let one_rounding = match cell.rounding {

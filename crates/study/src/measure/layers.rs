@@ -4,7 +4,7 @@
 //! unit vector of the label. Row t holds dL/dh_t, the gradient at the output of layer t, and dL/dW_t.
 
 use super::arithmetic::{WithKernels, with_arithmetic};
-use super::network::{Networks, Widths};
+use super::network::{EndWidths, Networks};
 use super::sample::{Sample, summarise};
 use super::{MeasureError, loss_scale};
 use crate::cell::Cell;
@@ -46,7 +46,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
             format!("batch = {}: there are {available} digits; allowed: 1 to {available}", cell.batch);
         return Err(MeasureError::Network(problem));
     }
-    let networks = Networks::of(cell, Widths { inputs: PIXELS, outputs: CLASSES })?;
+    let networks = Networks::of(cell, EndWidths { inputs: PIXELS, outputs: CLASSES })?;
     let mut layers: Vec<Layer> = Vec::new();
     for number in 0..cell.draws {
         let network = networks.draw(number);

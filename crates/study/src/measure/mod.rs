@@ -1,10 +1,11 @@
 //! What a cell computes: a chain in the setting of the cell, beside the reference.
 //!
-//! [`chain`] looks at whole chains, [`layers`] at every layer of a network on real digits. Both compute the same things of each gradient, a
+//! [`chain`] looks at whole chains, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. All compute the same things of each gradient, a
 //! [`Sample`](sample::Sample), and sum them up over the draws alike. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
 
 mod arithmetic;
+mod association;
 mod chain;
 mod layers;
 mod network;
@@ -35,6 +36,7 @@ pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     match cell.measure {
         Measure::Chain => chain::measure(cell, isa),
         Measure::Layers => layers::measure(cell, isa),
+        Measure::Association => association::measure(cell, isa),
     }
 }
 

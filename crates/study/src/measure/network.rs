@@ -6,14 +6,21 @@ use gradchain_chain::{Draw, Network, from_safetensors};
 
 /// The widths at the two ends of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Widths {
+pub(super) struct EndWidths {
     pub inputs: usize,
     pub outputs: usize,
 }
 
+impl EndWidths {
+    /// Those of the axes of `cell`.
+    pub(super) fn of(cell: &Cell) -> EndWidths {
+        EndWidths { inputs: cell.width_at(0), outputs: cell.width_at(cell.depth) }
+    }
+}
+
 /// The networks of a cell: one for each draw, or the one of a file for all.
 pub(super) enum Networks<'a> {
-    Drawn { cell: &'a Cell, widths: Widths, init: gradchain_chain::Init },
+    Drawn { cell: &'a Cell, widths: EndWidths, init: gradchain_chain::Init },
     Loaded(Network),
 }
 
@@ -22,7 +29,7 @@ impl<'a> Networks<'a> {
     ///
     /// # Errors
     /// If the cell names a file that is no network.
-    pub(super) fn of(cell: &'a Cell, widths: Widths) -> Result<Networks<'a>, MeasureError> {
+    pub(super) fn of(cell: &'a Cell, widths: EndWidths) -> Result<Networks<'a>, MeasureError> {
         let drawn = match (&cell.gain, &cell.init) {
             (Some(gain), _) => Some(gain.init()),
             (None, init) => init.drawn(),
@@ -50,7 +57,11 @@ impl<'a> Networks<'a> {
                 seed: cell.seed,
                 number,
             }
-            .network(),
+            .network_of_widths(|t| match t {
+                0 => widths.inputs,
+                _ if t == cell.depth => widths.outputs,
+                _ => cell.width_at(t),
+            }),
         }
     }
 }

@@ -73,14 +73,20 @@ fn signed(row: &mut Row, alive: &[&Sample]) {
     }
 }
 
-/// Writes the earliest of each event over the draws; what it is stuck at only where there is one draw.
-pub(super) fn earliest(row: &mut Row, events: &[EventReport], format: Format) {
+/// Writes the earliest appearance of each class of numbers over the draws.
+pub(super) fn earliest_classes(row: &mut Row, events: &[EventReport]) {
     let first = |f: fn(&EventReport) -> Option<usize>| events.iter().filter_map(f).min();
     row.set("first_subnormal", first(|e| e.first_subnormal));
     row.set("first_zero", first(|e| e.first_zero));
-    row.set("stuck_at", first(|e| e.stuck_at));
     row.set("first_infinite", first(|e| e.first_infinite));
     row.set("first_nan", first(|e| e.first_nan));
+}
+
+/// Writes the earliest of each event over the draws; what it is stuck at only where there is one draw.
+pub(super) fn earliest(row: &mut Row, events: &[EventReport], format: Format) {
+    earliest_classes(row, events);
+    let first = |f: fn(&EventReport) -> Option<usize>| events.iter().filter_map(f).min();
+    row.set("stuck_at", first(|e| e.stuck_at));
     row.set("direction_lost", first(|e| e.direction_lost));
     if let [event] = events {
         row.set("stuck_value", event.stuck_value);
