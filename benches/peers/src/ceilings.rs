@@ -25,19 +25,14 @@ pub fn read(isa: Isa, data: &[f32], streams: usize) -> f32 {
     })
 }
 
-/// `count` multiply-adds of f32, fused.
-pub fn multiply_add_f32(isa: Isa, count: u64) -> f32 {
-    on_all_threads(&|_| isa.run(MultiplyAdd::<f32, false>::new(share(count))))
+/// `count` fused multiply-adds of f32 or f64, on numbers of the size of `addend`.
+pub fn multiply_add<T: Real>(isa: Isa, count: u64, addend: T) -> f32 {
+    on_all_threads(&|_| isa.run(MultiplyAdd::<T, false>::new(share(count), addend)))
 }
 
-/// `count` multiply-adds of f64, fused.
-pub fn multiply_add_f64(isa: Isa, count: u64) -> f32 {
-    on_all_threads(&|_| isa.run(MultiplyAdd::<f64, false>::new(share(count))))
-}
-
-/// `count` products and sums of T, each rounded to T.
-pub fn strict_multiply_add<T: Real>(isa: Isa, count: u64) -> f32 {
-    on_all_threads(&|_| isa.run(MultiplyAdd::<T, true>::new(share(count))))
+/// `count` products and sums of T, each rounded to T, on numbers of the size of `addend`.
+pub fn strict_multiply_add<T: Real>(isa: Isa, count: u64, addend: T) -> f32 {
+    on_all_threads(&|_| isa.run(MultiplyAdd::<T, true>::new(share(count), addend)))
 }
 
 /// `count` multiply-adds of the hardware's dot product of pairs of bf16, where `isa` has one.
@@ -95,28 +90,30 @@ impl<const STREAMS: usize> WithSimd for Read<'_, STREAMS> {
     }
 }
 
-/// `x <- x · factor + 1` on as many independent vectors as fill [`REGISTERS`]; every x tends to 2. In one rounding, or in two where `STRICT`.
+/// `x <- x · factor + addend` on as many independent vectors as fill [`REGISTERS`]; every x tends to twice the addend. In one rounding, or in two
+/// where `STRICT`.
 struct MultiplyAdd<T, const STRICT: bool> {
     count: u64,
     factor: T,
+    addend: T,
 }
 
 impl<T: Real, const STRICT: bool> MultiplyAdd<T, STRICT> {
-    fn new(count: u64) -> MultiplyAdd<T, STRICT> {
-        MultiplyAdd { count, factor: T::round_from(0.5) }
+    fn new(count: u64, addend: T) -> MultiplyAdd<T, STRICT> {
+        MultiplyAdd { count, factor: T::round_from(0.5), addend }
     }
 
     #[inline(always)]
     fn repeat<S: Simd, const N: usize>(self, simd: S) -> f32 {
         let factor = T::splat(simd, black_box(self.factor));
-        let one = T::splat(simd, black_box(T::round_from(1.0)));
-        let mut x = [one; N];
+        let addend = T::splat(simd, black_box(self.addend));
+        let mut x = [addend; N];
         for _ in 0..self.count.div_ceil((N * LANES) as u64) {
             for x in &mut x {
                 *x = if STRICT {
-                    T::add(simd, T::mul(simd, *x, factor), one)
+                    T::add(simd, T::mul(simd, *x, factor), addend)
                 } else {
-                    T::fused(simd, *x, factor, one)
+                    T::fused(simd, *x, factor, addend)
                 };
             }
         }

@@ -223,7 +223,13 @@ fn contest_of<T: Peers>(isa: Isa, work: Work) -> Contest {
             },
         ));
     }
-    for peer in T::PEERS.iter().filter(|p| p.pace == Pace::Vector || multiply_adds <= SCALAR_LIMIT) {
+    let competes = |pace| match (pace, work.rule) {
+        // In 16 bits the slow peers are those that round every operation.
+        (Pace::Vector, Rule::Strict) => false,
+        (Pace::Vector, Rule::Fast | Rule::All | Rule::Bf16Dot) => true,
+        (Pace::Scalar, _) => multiply_adds <= SCALAR_LIMIT,
+    };
+    for peer in T::PEERS.iter().filter(|peer| competes(peer.pace)) {
         entrants.push(entrant(Role::Peer, peer.name, &operands, peer.product));
     }
     let (unit, amount) = match (work.rows, work.rule) {
@@ -242,13 +248,12 @@ fn operands<T: Real>(work: Work) -> Operands<T> {
         Place::Cached => 1,
         Place::Streamed => (STREAMED_BYTES / (n * n * size_of::<T>())).max(2),
     };
-    // 2^-6 below the least normal number, so that sums of some hundred products are subnormal as well.
-    let exponent = T::FORMAT.emin() - 6;
-    let power = |exponent: i32| libm::exp2(f64::from(exponent));
+    let subnormal = subnormal(T::FORMAT.emin());
+    let root = libm::exp2(f64::from(T::FORMAT.emin() / 2));
     let (left, right) = match work.size {
         Size::Normal => (1.0, 1.0),
-        Size::SubnormalWeights => (1.0, power(exponent)),
-        Size::SubnormalProducts => (power(exponent - exponent / 2), power(exponent / 2)),
+        Size::SubnormalWeights => (1.0, subnormal),
+        Size::SubnormalProducts => (subnormal / root, root),
     };
     Operands {
         left: numbers(rows * n, 1, left),
@@ -341,29 +346,39 @@ fn ceilings_of<T: Peers>(isa: Isa, operands: &Arc<Operands<T>>, multiply_adds: u
             entrants.push(ceiling(Limit::Read, name, Box::new(call)));
         }
     }
-    if rule == Rule::Strict {
+    // What the core does with numbers as small as those of the work.
+    let size = match operands.work.size {
+        Size::Normal => 1.0,
+        Size::SubnormalWeights | Size::SubnormalProducts => subnormal(T::FORMAT.emin()),
+    };
+    if matches!(rule, Rule::Strict | Rule::All) {
         let call = move || {
-            black_box(ceilings::strict_multiply_add::<T>(isa, multiply_adds));
+            black_box(ceilings::strict_multiply_add(isa, multiply_adds, T::round_from(size)));
         };
         entrants.push(ceiling(Limit::MultiplyAdd, "strict multiply-add", Box::new(call)));
-    } else if rule == Rule::Bf16Dot {
-        if ceilings::bf16_dot(isa, 1).is_some() {
-            let call = move || {
-                black_box(ceilings::bf16_dot(isa, multiply_adds));
-            };
-            entrants.push(ceiling(Limit::MultiplyAdd, "bf16 dot", Box::new(call)));
-        }
-    } else if rows > 1 {
+    }
+    if rule == Rule::Bf16Dot && ceilings::bf16_dot(isa, 1).is_some() {
+        let call = move || {
+            black_box(ceilings::bf16_dot(isa, multiply_adds));
+        };
+        entrants.push(ceiling(Limit::MultiplyAdd, "bf16 dot", Box::new(call)));
+    }
+    if rule == Rule::All || rule == Rule::Fast && rows > 1 {
         let call: Box<dyn FnMut() + Send> = if T::NAME == "f64" {
             Box::new(move || {
-                black_box(ceilings::multiply_add_f64(isa, multiply_adds));
+                black_box(ceilings::multiply_add::<f64>(isa, multiply_adds, size));
             })
         } else {
             Box::new(move || {
-                black_box(ceilings::multiply_add_f32(isa, multiply_adds));
+                black_box(ceilings::multiply_add::<f32>(isa, multiply_adds, size as f32));
             })
         };
         entrants.push(ceiling(Limit::MultiplyAdd, "multiply-add", call));
     }
     entrants
+}
+
+/// 2^-6 below the least normal number, so that sums of some hundred products are subnormal as well.
+fn subnormal(emin: i32) -> f64 {
+    libm::exp2(f64::from(emin - 6))
 }

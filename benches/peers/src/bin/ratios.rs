@@ -14,7 +14,7 @@ use gradchain_peers::works::{
     BATCHES, CACHED_WIDTHS, DIRECTIONS, Direction, FORMATS, PRODUCT_WIDTHS, Place, Rule, SIXTEEN_BIT_FORMATS,
     STREAMED_WIDTHS, Size, THREADED_WIDTHS, Work, contest,
 };
-use gradchain_peers::{Clock, Contest, Entrant, Role, Unit, measure, pool, reference};
+use gradchain_peers::{Clock, Contest, Entrant, Limit, Role, Unit, measure, pool, reference};
 use rayon::ThreadPool;
 
 /// Width of the reference's layer, and of the layers with subnormal numbers.
@@ -107,8 +107,13 @@ fn kernels(isa: Isa, args: &Args, one: &ThreadPool) {
         "ours / best peer",
     ]);
     for Line { format, works } in &lines {
-        let cells = works.iter().map(|&work| kernel(contest(isa, work, format), work.n, args, one));
-        row(&works[0].title(format), cells.collect());
+        let contests = works.iter().map(|&work| (work.n, contest(isa, work, format)));
+        // A work for which we have no summation (yet) is no line.
+        let ours = contests.filter(|(_, contest)| contest.entrants.iter().any(|e| e.role == Role::Ours));
+        let cells: Vec<Vec<String>> = ours.map(|(n, contest)| kernel(contest, n, args, one)).collect();
+        if !cells.is_empty() {
+            row(&works[0].title(format), cells);
+        }
     }
     if with_reference {
         row("reference backward", vec![kernel(reference(isa, SMALL_WIDTH), SMALL_WIDTH, args, one)]);
@@ -157,7 +162,7 @@ fn strictness(isa: Isa, args: &Args, one: &ThreadPool) {
     for Line { format, works } in &lines {
         let cells = works.iter().map(|&work| {
             let contests = [Rule::Fast, Rule::Strict].map(|rule| contest(isa, work.with_rule(rule), format));
-            let times = ours_of(contests, args, one);
+            let times = times_of(contests, |role| role == Role::Ours, args, one);
             let [wide, strict] = [0, 1].map(|rule| times[rule].first().map_or(f64::NAN, |(_, time)| *time));
             let products = (work.rows * work.n * work.n) as u64;
             let [wide_figure, strict_figure] =
@@ -177,7 +182,7 @@ fn subnormals(isa: Isa, args: &Args, one: &ThreadPool) {
     }
     heading(&[
         "subnormal numbers, 1 thread",
-        "summation",
+        "who",
         "normal, ns/product",
         "time with subnormal weights / normal",
         "time with subnormal products / normal",
@@ -185,20 +190,31 @@ fn subnormals(isa: Isa, args: &Args, one: &ThreadPool) {
     for Line { format, works } in &lines {
         let work = works[0];
         let sizes = [Size::Normal, Size::SubnormalWeights, Size::SubnormalProducts];
-        let times = ours_of(sizes.map(|size| contest(isa, work.with_size(size), format)), args, one);
+        let contests = sizes.map(|size| contest(isa, work.with_size(size), format));
+        // The loops in registers show what the core itself loses.
+        let wanted = |role| matches!(role, Role::Ours | Role::Ceiling(Limit::MultiplyAdd));
+        let times = times_of(contests, wanted, args, one);
         for (i, (name, normal)) in times[0].iter().enumerate() {
             let figure = number(Unit::Nanoseconds.figure((work.n * work.n) as u64, *normal));
             let ratio = |size: usize| number(times[size][i].1 / normal);
-            row(&work.title(format), vec![vec![name.clone(), figure, ratio(1), ratio(2)]]);
+            row(
+                &work.with_rule(Rule::Fast).title(format),
+                vec![vec![name.clone(), figure, ratio(1), ratio(2)]],
+            );
         }
     }
 }
 
-/// Names and times of our summations in several contests, all interleaved.
-fn ours_of<const N: usize>(contests: [Contest; N], args: &Args, one: &ThreadPool) -> [Vec<(String, f64)>; N] {
+/// Names and times of those of the wanted roles in several contests, all interleaved.
+fn times_of<const N: usize>(
+    contests: [Contest; N],
+    wanted: fn(Role) -> bool,
+    args: &Args,
+    one: &ThreadPool,
+) -> [Vec<(String, f64)>; N] {
     let mut entrants: Vec<Entrant> = Vec::new();
     let ends = contests.map(|contest| {
-        entrants.extend(contest.entrants.into_iter().filter(|entrant| entrant.role == Role::Ours));
+        entrants.extend(contest.entrants.into_iter().filter(|entrant| wanted(entrant.role)));
         entrants.len()
     });
     let seconds = measure(&mut entrants, &[one], Clock::ThreadTime, args.rounds).remove(0);
@@ -287,15 +303,24 @@ fn heading(columns: &[&str]) {
     println!("|{}", " --- |".repeat(columns.len()));
 }
 
-/// One line for several widths: in each column the cells of the widths, or one where all are the same.
+/// One line for several widths: in each column the cells of the widths, with a name or unit that all share written once.
 fn row(title: &str, cells: Vec<Vec<String>>) {
     print!("| {title} |");
     for column in 0..cells[0].len() {
-        let mut column: Vec<&str> = cells.iter().map(|cells| cells[column].as_str()).collect();
-        if column.iter().all(|cell| *cell == column[0] && cell.parse::<f64>().is_err()) {
-            column.truncate(1);
+        let column = cells.iter().map(|cells| cells[column].as_str());
+        let heads: Vec<&str> = column.clone().map(name_of).collect();
+        if heads.iter().all(|head| *head == heads[0]) {
+            let rests: Vec<&str> = column.map(|cell| cell[heads[0].len()..].trim_start()).collect();
+            print!(" {} |", format!("{} {}", heads[0], rests.join(" / ")).trim_matches([' ', '/']));
+        } else {
+            print!(" {} |", column.collect::<Vec<_>>().join(" / "));
         }
-        print!(" {} |", column.join(" / "));
     }
     println!();
+}
+
+/// What stands in a cell before its figure; all of it where it has none.
+fn name_of(cell: &str) -> &str {
+    let (name, figure) = cell.rsplit_once(' ').unwrap_or(("", cell));
+    if figure.parse::<f64>().is_ok() { name } else { cell }
 }
