@@ -22,12 +22,13 @@ const WIDTH: usize = 64;
 const WIDTHS: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 /// Depth of the chains of different widths.
 const DEPTH: usize = 16;
-/// How many layers of a chain are drawn; then they repeat.
-const DRAWN: usize = 64;
+/// How many weights of a chain are drawn; then its layers repeat. Orthogonal matrices are drawn in cubic time.
+const DRAWN: usize = 1 << 18;
 
 /// A chain whose gradient keeps its norm at every depth.
 fn network(width: usize, depth: usize) -> Network {
-    let drawn = Draw::square(Init::Orthogonal, width, depth.min(DRAWN), Activation::Identity, 1).network();
+    let different = (DRAWN / (width * width)).clamp(1, depth);
+    let drawn = Draw::square(Init::Orthogonal, width, different, Activation::Identity, 1).network();
     let layers = drawn.layers.iter().cloned().cycle().take(depth).collect();
     Network { layers, activation: drawn.activation }
 }
