@@ -25,14 +25,14 @@ pub fn read(isa: Isa, data: &[f32], streams: usize) -> f32 {
     })
 }
 
-/// `count` fused multiply-adds of f32 or f64, on numbers of the size of `addend`.
-pub fn multiply_add<T: Real>(isa: Isa, count: u64, addend: T) -> f32 {
-    on_all_threads(&|_| isa.run(MultiplyAdd::<T, false>::new(share(count), addend)))
+/// `count` fused multiply-adds of f32 or f64, `x · factor + addend` on x of the size of `addend`.
+pub fn multiply_add<T: Real>(isa: Isa, count: u64, factor: T, addend: T) -> f32 {
+    on_all_threads(&|_| isa.run(MultiplyAdd::<T, false> { count: share(count), factor, addend }))
 }
 
-/// `count` products and sums of T, each rounded to T, on numbers of the size of `addend`.
-pub fn strict_multiply_add<T: Real>(isa: Isa, count: u64, addend: T) -> f32 {
-    on_all_threads(&|_| isa.run(MultiplyAdd::<T, true>::new(share(count), addend)))
+/// `count` products and sums of T, each rounded to T, `x · factor + addend` on x of the size of `addend`.
+pub fn strict_multiply_add<T: Real>(isa: Isa, count: u64, factor: T, addend: T) -> f32 {
+    on_all_threads(&|_| isa.run(MultiplyAdd::<T, true> { count: share(count), factor, addend }))
 }
 
 /// `count` multiply-adds of the hardware's dot product of pairs of bf16, where `isa` has one.
@@ -90,8 +90,8 @@ impl<const STREAMS: usize> WithSimd for Read<'_, STREAMS> {
     }
 }
 
-/// `x <- x · factor + addend` on as many independent vectors as fill [`REGISTERS`]; every x tends to twice the addend. In one rounding, or in two
-/// where `STRICT`.
+/// `x <- x · factor + addend` on as many independent vectors as fill [`REGISTERS`]; with a factor below 1 x keeps the size of the addend. In one
+/// rounding, or in two where `STRICT`.
 struct MultiplyAdd<T, const STRICT: bool> {
     count: u64,
     factor: T,
@@ -99,10 +99,6 @@ struct MultiplyAdd<T, const STRICT: bool> {
 }
 
 impl<T: Real, const STRICT: bool> MultiplyAdd<T, STRICT> {
-    fn new(count: u64, addend: T) -> MultiplyAdd<T, STRICT> {
-        MultiplyAdd { count, factor: T::round_from(0.5), addend }
-    }
-
     #[inline(always)]
     fn repeat<S: Simd, const N: usize>(self, simd: S) -> f32 {
         let factor = T::splat(simd, black_box(self.factor));

@@ -248,13 +248,7 @@ fn operands<T: Real>(work: Work) -> Operands<T> {
         Place::Cached => 1,
         Place::Streamed => (STREAMED_BYTES / (n * n * size_of::<T>())).max(2),
     };
-    let subnormal = subnormal(T::FORMAT.emin());
-    let root = libm::exp2(f64::from(T::FORMAT.emin() / 2));
-    let (left, right) = match work.size {
-        Size::Normal => (1.0, 1.0),
-        Size::SubnormalWeights => (1.0, subnormal),
-        Size::SubnormalProducts => (subnormal / root, root),
-    };
+    let (left, right) = scales(work.size, T::FORMAT.emin());
     Operands {
         left: numbers(rows * n, 1, left),
         right: Rotation::new(numbers(count * n * n, 2, right), n * n),
@@ -346,14 +340,17 @@ fn ceilings_of<T: Peers>(isa: Isa, operands: &Arc<Operands<T>>, multiply_adds: u
             entrants.push(ceiling(Limit::Read, name, Box::new(call)));
         }
     }
-    // What the core does with numbers as small as those of the work.
-    let size = match operands.work.size {
-        Size::Normal => 1.0,
-        Size::SubnormalWeights | Size::SubnormalProducts => subnormal(T::FORMAT.emin()),
-    };
+    // Operands of the sizes of those of the work, with odd last bits: a product that underflows shall be inexact as well.
+    let (left, right) = scales(operands.work.size, T::FORMAT.emin());
+    let (factor, addend) = (0.65 * right, 1.2 * left);
     if matches!(rule, Rule::Strict | Rule::All) {
         let call = move || {
-            black_box(ceilings::strict_multiply_add(isa, multiply_adds, T::round_from(size)));
+            black_box(ceilings::strict_multiply_add(
+                isa,
+                multiply_adds,
+                T::round_from(factor),
+                T::round_from(addend),
+            ));
         };
         entrants.push(ceiling(Limit::MultiplyAdd, "strict multiply-add", Box::new(call)));
     }
@@ -366,11 +363,11 @@ fn ceilings_of<T: Peers>(isa: Isa, operands: &Arc<Operands<T>>, multiply_adds: u
     if rule == Rule::All || rule == Rule::Fast && rows > 1 {
         let call: Box<dyn FnMut() + Send> = if T::NAME == "f64" {
             Box::new(move || {
-                black_box(ceilings::multiply_add::<f64>(isa, multiply_adds, size));
+                black_box(ceilings::multiply_add::<f64>(isa, multiply_adds, factor, addend));
             })
         } else {
             Box::new(move || {
-                black_box(ceilings::multiply_add::<f32>(isa, multiply_adds, size as f32));
+                black_box(ceilings::multiply_add::<f32>(isa, multiply_adds, factor as f32, addend as f32));
             })
         };
         entrants.push(ceiling(Limit::MultiplyAdd, "multiply-add", call));
@@ -378,7 +375,15 @@ fn ceilings_of<T: Peers>(isa: Isa, operands: &Arc<Operands<T>>, multiply_adds: u
     entrants
 }
 
-/// 2^-6 below the least normal number, so that sums of some hundred products are subnormal as well.
-fn subnormal(emin: i32) -> f64 {
-    libm::exp2(f64::from(emin - 6))
+/// What the left and the right operands are multiplied by, in a format whose least normal number is `2^emin`.
+fn scales(size: Size, emin: i32) -> (f64, f64) {
+    // Far enough below the least normal number that sums of some hundred products are subnormal as well.
+    let subnormal = libm::exp2(f64::from(emin - 6));
+    // Two normal factors, but for a few of f16, whose range is narrow.
+    let root = libm::exp2(f64::from((emin - 6) / 2));
+    match size {
+        Size::Normal => (1.0, 1.0),
+        Size::SubnormalWeights => (1.0, subnormal),
+        Size::SubnormalProducts => (subnormal / root, root),
+    }
 }

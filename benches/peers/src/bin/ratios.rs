@@ -152,13 +152,7 @@ fn strictness(isa: Isa, args: &Args, one: &ThreadPool) {
     if lines.is_empty() {
         return;
     }
-    heading(&[
-        "cost of strict 16 bits, 1 thread",
-        "n",
-        "wide, ns/product",
-        "strict, ns/product",
-        "strict / wide",
-    ]);
+    heading(&["cost of strict 16 bits, 1 thread", "n", "wide, Gmac/s", "strict, Gmac/s", "strict / wide"]);
     for Line { format, works } in &lines {
         let cells = works.iter().map(|&work| {
             let contests = [Rule::Fast, Rule::Strict].map(|rule| contest(isa, work.with_rule(rule), format));
@@ -166,7 +160,7 @@ fn strictness(isa: Isa, args: &Args, one: &ThreadPool) {
             let [wide, strict] = [0, 1].map(|rule| times[rule].first().map_or(f64::NAN, |(_, time)| *time));
             let products = (work.rows * work.n * work.n) as u64;
             let [wide_figure, strict_figure] =
-                [wide, strict].map(|time| number(Unit::Nanoseconds.figure(products, time)));
+                [wide, strict].map(|time| number(Unit::MultiplyAdds.figure(products, time)));
             vec![work.n.to_string(), wide_figure, strict_figure, number(strict / wide)]
         });
         row(&works[0].title(format), cells.collect());
@@ -183,7 +177,7 @@ fn subnormals(isa: Isa, args: &Args, one: &ThreadPool) {
     heading(&[
         "subnormal numbers, 1 thread",
         "who",
-        "normal, ns/product",
+        "normal, Gmac/s",
         "time with subnormal weights / normal",
         "time with subnormal products / normal",
     ]);
@@ -195,7 +189,7 @@ fn subnormals(isa: Isa, args: &Args, one: &ThreadPool) {
         let wanted = |role| matches!(role, Role::Ours | Role::Ceiling(Limit::MultiplyAdd));
         let times = times_of(contests, wanted, args, one);
         for (i, (name, normal)) in times[0].iter().enumerate() {
-            let figure = number(Unit::Nanoseconds.figure((work.n * work.n) as u64, *normal));
+            let figure = number(Unit::MultiplyAdds.figure((work.n * work.n) as u64, *normal));
             let ratio = |size: usize| number(times[size][i].1 / normal);
             row(
                 &work.with_rule(Rule::Fast).title(format),
