@@ -1,7 +1,8 @@
 //! How long the pieces of a gradient chain take in each format, with the peers in the same group.
 //!
 //! Every group is named `time_...`; throughput counts weights (steps) or elements (activations, clipping). Peers: `matrixmultiply`,
-//! ndarray's `dot`, and plain loops over the numbers of `half`. Results are checked against the peers' before anything is timed.
+//! ndarray's `dot`, and plain loops over the numbers of `half`; more of them, larger works and threads are in the package `peers` beside this file.
+//! The ceiling of a step reads as many bytes as it and does nothing else. Results are checked before anything is timed.
 
 use criterion::{BenchmarkId, Criterion, PlottingBackend, Throughput, criterion_group, criterion_main};
 use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
@@ -13,6 +14,14 @@ use ndarray::{ArrayView1, ArrayView2, LinalgScalar};
 use std::hint::black_box;
 use std::ops::AddAssign;
 use std::time::Duration;
+
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "one file for both packages of benches; here only steps have a ceiling"
+)]
+#[path = "peers/src/ceilings.rs"]
+mod ceilings;
 
 /// Widths of a layer: 64 x 64 lies in the first cache, 512 x 512 in the second or third.
 const STEP_WIDTHS: [usize; 2] = [64, 512];
@@ -102,6 +111,12 @@ fn steps<T: Peers>(c: &mut Criterion) {
         let arith = Native::<T>::new(isa());
         let mut group = c.benchmark_group(format!("time_step_{n}_{}", T::NAME));
         group.throughput(Throughput::Elements((n * n) as u64));
+        let as_many_bytes = vec![0.0; n * n * size_of::<T>() / size_of::<f32>()];
+        for streams in [1, 4] {
+            group.bench_function(format!("ceiling, read in {streams}"), |b| {
+                b.iter(|| ceilings::read(isa(), black_box(&as_many_bytes), streams));
+            });
+        }
         for summation in Summation::ALL {
             arith.times(summation, &g, &weights, &mut out, Shape { rows: 1, inner: n, columns: n });
             check_step(&out, &weights, &g);
