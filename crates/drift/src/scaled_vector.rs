@@ -95,7 +95,13 @@ impl ScaledVector {
     /// Brings the largest `|hi_i|` into [0.5, 1) by a power of two, which is exact.
     #[inline(always)]
     pub(crate) fn renormalise(&mut self) {
-        match common_exponent(&self.hi) {
+        self.renormalise_from(common_exponent(&self.hi));
+    }
+
+    /// [`ScaledVector::renormalise`] where the [`common_exponent`] of `hi` is known.
+    #[inline(always)]
+    pub(crate) fn renormalise_from(&mut self, exponent: Option<i64>) {
+        match exponent {
             None => self.exponent = 0,
             Some(0) => {}
             Some(shift) => {
