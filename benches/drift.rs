@@ -116,7 +116,7 @@ fn drift_of<T: Real>(c: &mut Criterion<Drift>) {
     let mut group = c.benchmark_group(format!("drift_{}", T::NAME));
     group.sampling_mode(SamplingMode::Flat);
     group.plot_config(PlotConfiguration::default().summary_scale(AxisScale::Logarithmic));
-    for summation in Summation::ALL {
+    for summation in Summation::of(T::FORMAT) {
         for (depth, values) in DEPTHS.into_iter().zip(table::<T>(isa, summation)) {
             if values.iter().all(|&value| value == values[0]) {
                 eprintln!(

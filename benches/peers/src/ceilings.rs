@@ -35,11 +35,9 @@ pub fn strict_multiply_add<T: Real>(isa: Isa, count: u64, factor: T, addend: T) 
     on_all_threads(&|_| isa.run(MultiplyAdd::<T, true> { count: share(count), factor, addend }))
 }
 
-/// `count` multiply-adds of the hardware's dot product of pairs of bf16, where `isa` has one.
-///
-/// The place for it: `Simd` has no operation of the kind yet.
-pub fn bf16_dot(_isa: Isa, _count: u64) -> Option<f32> {
-    None
+/// `count` multiply-adds of the hardware's dot product of pairs of bf16; nothing where `isa` has no instruction for it.
+pub fn bf16_dot(isa: Isa, count: u64) -> Option<f32> {
+    isa.has_bf16_dot().then(|| on_all_threads(&|_| isa.run_bf16_dot(Bf16Dot { count: share(count) })))
 }
 
 /// The part of `count` that falls to each thread of the pool.
@@ -134,5 +132,33 @@ impl<T: Real, const STRICT: bool> WithSimd for MultiplyAdd<T, STRICT> {
             6 => self.repeat::<S, 6>(simd),
             _ => self.repeat::<S, 3>(simd),
         }
+    }
+}
+
+/// Sums of products of pairs, each a power of two, on [`REGISTERS`] independent vectors.
+struct Bf16Dot {
+    count: u64,
+}
+
+impl WithSimd for Bf16Dot {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        // Both halves are 2^-10: the sums stay small.
+        let pair = simd.splat_f32(black_box(f32::from_bits(0x3a80_3a80)));
+        let mut sums = [simd.splat_f32(1.0); REGISTERS];
+        for _ in 0..self.count.div_ceil((REGISTERS * 2 * LANES) as u64) {
+            for sum in &mut sums {
+                *sum = simd.dot_bf16(pair, pair, *sum);
+            }
+        }
+        let mut total = sums[0];
+        for sum in &sums[1..] {
+            total = simd.add_f32(total, *sum);
+        }
+        let mut lanes = [0.0; LANES];
+        simd.store_f32(total, &mut lanes);
+        lanes.iter().sum()
     }
 }

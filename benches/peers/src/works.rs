@@ -259,15 +259,23 @@ fn operands<T: Real>(work: Work) -> Operands<T> {
 
 /// Our summations that a rule admits in the format.
 fn summations<T: Real>(rule: Rule) -> impl Iterator<Item = Summation> {
-    let sixteen_bits = size_of::<T>() == 2;
-    Summation::ALL.into_iter().filter(move |summation| match (rule, summation.name()) {
-        // Defined for bf16 alone.
-        (_, "bf16-dot") => T::NAME == "bf16" && matches!(rule, Rule::All | Rule::Bf16Dot),
+    Summation::of(T::FORMAT).filter(move |summation| match (rule, summation) {
         (Rule::All, _) => true,
-        (Rule::Fast, "wide") => sixteen_bits,
-        (Rule::Fast, "fused" | "interleaved") => !sixteen_bits,
-        (Rule::Strict, name) => name == "recursive",
-        (Rule::Fast | Rule::Bf16Dot, _) => false,
+        (Rule::Fast, Summation::Wide) => size_of::<T>() == 2,
+        (Rule::Fast, Summation::Fused) => size_of::<T>() > 2,
+        (Rule::Fast, Summation::Interleaved) => true,
+        (Rule::Strict, Summation::Recursive) => true,
+        (Rule::Bf16Dot, Summation::Bf16Dot) => true,
+        (
+            Rule::Fast | Rule::Strict | Rule::Bf16Dot,
+            Summation::Recursive
+            | Summation::Fused
+            | Summation::Interleaved
+            | Summation::Pairwise
+            | Summation::Compensated
+            | Summation::Wide
+            | Summation::Bf16Dot,
+        ) => false,
     })
 }
 

@@ -58,9 +58,13 @@ pub(crate) fn info() -> Result<Verdict> {
     out += &format!("threads {}\n", std::thread::available_parallelism().map_or(1, usize::from));
     let lacking = if lacking.is_empty() { "none".to_owned() } else { lacking.join(", ") };
     out += &format!(
-        "instructions {chosen} in use; available {}; lacking {lacking}; {ISA_VARIABLE} forces one\n\n",
+        "instructions {chosen} in use; available {}; lacking {lacking}; {ISA_VARIABLE} forces one\n",
         available.join(", ")
     );
+    out += match chosen.has_bf16_dot() {
+        true => "bf16-dot     by the instruction VDPBF16PS\n\n",
+        false => "bf16-dot     in steps: no instruction for it in use, the same bits\n\n",
+    };
     out += &formats();
     io::stdout().write_all(out.as_bytes())?;
     Ok(Verdict::Passed)

@@ -81,6 +81,9 @@ fn chains_stay_within_the_published_bounds() {
 }
 
 fn check_chain<T: Real>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> usize {
+    if !summation.is_defined_for(T::FORMAT) {
+        return 0;
+    }
     let id = case["id"].as_str().expect("id");
     let n = case["n"].as_u64().expect("n") as usize;
     let tensor = |name: &str| floats(file, &format!("{id}/{name}"));

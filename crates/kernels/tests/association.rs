@@ -194,7 +194,7 @@ fn check_integers<K: Kernels>(arith: &K, name: &str) -> usize {
             integers.iter().map(|factor| factor.iter().map(|&x| arith.round(x as f64)).collect()).collect();
         let factors: Vec<&[K::Number]> = numbers.iter().map(Vec::as_slice).collect();
         let expected: Vec<f64> = exact_product(&integers, p).iter().map(|&x| x as f64).collect();
-        for summation in Summation::ALL {
+        for summation in Summation::of(arith.format()) {
             for association in Association::ALL {
                 let plan = plan(association, p);
                 let mut seen = Vec::new();

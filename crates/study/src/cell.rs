@@ -209,6 +209,16 @@ impl Cell {
             );
             return Some((Axis::Gain, message));
         }
+        if !self.summation.is_defined_for(self.format) {
+            let allowed: Vec<&str> = Summation::of(self.format).map(Summation::name).collect();
+            let message = format!(
+                "`{}` is not a sum of {} numbers; allowed: {}",
+                self.summation,
+                self.format,
+                allowed.join(", ")
+            );
+            return Some((Axis::Summation, message));
+        }
         match self.measure {
             Measure::Chain | Measure::Layers if self.association != default.association => {
                 let (association, measure) = (self.association, self.measure.name());

@@ -108,7 +108,7 @@ fn no_row_drifts_above_its_bound() {
         }
     };
     for format in ["f16", "bf16", "f32", "f64", "e4m3", "e5m2", "tf32"] {
-        for summation in Summation::ALL {
+        for summation in Summation::of(format.parse().unwrap()) {
             check(&Cell { summation, ..cell(format) });
             check(&Cell { summation, weight_scale: 0.02, ..cell(format) });
         }

@@ -138,7 +138,7 @@ fn bound(
             Operand::Product(index) => &products[index],
         };
         let (shape, (left, right)) = (product.shape, (error(product.left), error(product.right)));
-        let result = left.times(right, shape.rows, shape.columns, layer_error(cell, shape.inner));
+        let result = left.times(right, shape.rows, shape.columns, layer_error(cell, shape.inner, None));
         let unseen = result.largest().log2() > limit.log2();
         if unseen {
             return Scaled::from(f64::INFINITY);

@@ -8,7 +8,7 @@ use crate::cell::{Cell, Init};
 use crate::gain::Gain;
 use crate::row::Row;
 use gradchain_activations::Activation;
-use gradchain_arith::{Isa, Overflow, Rounding, Subnormals, Summation, wide_unit};
+use gradchain_arith::{Isa, Overflow, Rounding, Subnormals, Summation, computed_format, wide_unit};
 use gradchain_chain::{Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends};
 use gradchain_drift::{
     ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, Scaled, ScaledVector, Weights, compare,
@@ -97,7 +97,13 @@ impl WithKernels for Chain<'_> {
             if let Some(bound) = &mut bound {
                 if step.passed > 0 {
                     let layer = &same_network.layers[same_network.layers.len() - step.passed];
-                    bound.pass(*isa, layer, &before, layer_error(cell, layer.outputs), limit);
+                    bound.pass(
+                        *isa,
+                        layer,
+                        &before,
+                        layer_error(cell, layer.outputs, Some(&layer.weights)),
+                        limit,
+                    );
                 }
                 before.clone_from(step.gradient);
             }
@@ -174,7 +180,10 @@ pub(super) fn unseen_overflow_limit(cell: &Cell) -> f64 {
 
 /// What one layer with this many outputs may add to the error, in the setting of the cell. Roundings that are not to nearest err by up to
 /// 2u; a flushed result errs by up to the least normal number, in every product and every sum.
-pub(super) fn layer_error(cell: &Cell, terms: usize) -> LayerError {
+///
+/// The hardware's dot product flushes operands too: a flushed number of the gradient costs at most the least normal number times the largest
+/// of the `weights`; there is no bound where a weight is flushed itself, or where the other factor is not known.
+pub(super) fn layer_error(cell: &Cell, terms: usize, weights: Option<&[f64]>) -> LayerError {
     let format = cell.format;
     let nearest = cell.rounding == Rounding::Nearest;
     let unit = format.unit_roundoff() * if nearest { 1.0 } else { 2.0 };
@@ -183,6 +192,24 @@ pub(super) fn layer_error(cell: &Cell, terms: usize) -> LayerError {
         (Subnormals::Keep, false) => 2.0 * cell.summation.underflow(terms, format),
         (Subnormals::Flush, _) => 8.0 * terms as f64 * format.min_normal(),
     };
+    let operands = match (cell.summation, weights) {
+        (Summation::Bf16Dot, Some(weights)) => {
+            let flushed = weights.iter().any(|w| *w != 0.0 && w.abs() < format.min_normal());
+            let largest = weights.iter().fold(0.0, |largest, w| f64::max(largest, w.abs()));
+            if flushed { f64::INFINITY } else { 2.0 * terms as f64 * format.min_normal() * largest }
+        }
+        (Summation::Bf16Dot, None) => f64::INFINITY,
+        (
+            Summation::Recursive
+            | Summation::Fused
+            | Summation::Interleaved
+            | Summation::Pairwise
+            | Summation::Compensated
+            | Summation::Wide,
+            _,
+        ) => 0.0,
+    };
+    let underflow = underflow + operands;
     LayerError { gamma: cell.summation.bound(terms, unit, wide_unit(format)), underflow }
 }
 
@@ -211,8 +238,10 @@ fn expected_drift(cell: &Cell) -> Option<f64> {
         _ if cell.rounding != Rounding::Nearest => return None,
         Summation::Recursive => n / 2.0 + 1.5,
         Summation::Fused => (n + 1.0) / 2.0,
-        Summation::Compensated | Summation::Wide => 1.0,
-        Summation::Pairwise => return None,
+        Summation::Compensated | Summation::Wide | Summation::Bf16Dot => 1.0,
+        // In a wider format the sum itself hardly errs.
+        Summation::Interleaved if computed_format(cell.format) != Some(cell.format) => 1.0,
+        Summation::Interleaved | Summation::Pairwise => return None,
     };
     Some(matrix_chain_drift(unit, cell.depth, growth, roundings))
 }
