@@ -16,16 +16,14 @@ use crate::native::{Left, Out, Product, Right};
 use gradchain_arith::{Accumulator, Computed, LANES, Real, Simd};
 use std::ops::Range;
 
-/// Bytes of a cache line.
-const CACHE_LINE: usize = 64;
 /// Rows in a band.
 const BAND: usize = 192;
 /// Vectors of columns in a strip.
-const STRIP: usize = 32;
+const STRIP: usize = 64;
 /// Bytes of the factors of one tile in one block: what the first cache holds.
-const TILE_BYTES: usize = 28 << 10;
-/// Bytes of the right factor in a block that takes it as it lies, and so also how far ahead of its use it is asked for.
-const DIRECT_BYTES: usize = 32 << 10;
+const TILE_BYTES: usize = 64 << 10;
+/// Steps in a block that takes the right factor as it lies: pieces of so many rows are read side by side.
+const DIRECT_STEPS: usize = 64;
 
 /// The product, with tiles of R rows and P vectors of columns.
 pub(crate) fn blocked<T: Real, S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
@@ -39,7 +37,7 @@ pub(crate) fn blocked<T: Real, S: Simd, A: Accumulator<T, S>, const R: usize, co
     let block = if A::STATE == 0 {
         steps
     } else if direct {
-        (DIRECT_BYTES / (columns * A::TERMS * size_of::<T>())).clamp(8, 64)
+        DIRECT_STEPS / A::TERMS
     } else {
         TILE_BYTES / ((R + P * LANES) * size_of::<A::Number>()) / LANES * LANES
     };
@@ -94,8 +92,6 @@ struct Part {
 struct Block {
     start: usize,
     steps: usize,
-    /// Steps in the blocks before the last one.
-    length: usize,
     first: bool,
     last: bool,
 }
@@ -110,8 +106,7 @@ impl Part {
         let mut start = 0;
         loop {
             let steps = self.block.min(self.steps - start);
-            let length = self.block;
-            let block = Block { start, steps, length, first: start == 0, last: start + steps == self.steps };
+            let block = Block { start, steps, first: start == 0, last: start + steps == self.steps };
             let (left, inner, out) = (product.left, product.inner, &mut *memory.left);
             let rows = self.rows.clone();
             simd.call(
@@ -165,7 +160,6 @@ impl Part {
             direct,
             in_twos: whole && P % 2 == 0 && !product.right.turned,
             block,
-            ask_for_next: !product.right.turned && column + width < self.columns.end,
             first_sum: (column - self.columns.start) / LANES * A::STATE,
             sums_stride: vectors * A::STATE,
         };
@@ -183,7 +177,6 @@ impl Part {
                 tile.compute::<T, S, A, 1, P>(simd, product, factors, right, sums);
             }
             left = rest;
-            tile.ask_for_next = false;
             tile.row += rows;
             tile.first_sum += rows * tile.sums_stride;
         }
@@ -210,8 +203,6 @@ struct Tile {
     /// Whether the columns stand in the order of [`Accumulator::two_vectors`].
     in_twos: bool,
     block: Block,
-    /// Whether the right factor of the next panel is to be asked for meanwhile.
-    ask_for_next: bool,
     first_sum: usize,
     sums_stride: usize,
 }
@@ -241,10 +232,7 @@ impl Tile {
                 #[inline(always)]
                 || {
                     let mut tile = self.begin::<T, S, A, R, P>(simd, sums);
-                    for (step, (a, panel)) in left.iter().zip(right.as_chunks::<P>().0).enumerate() {
-                        if self.ask_for_next {
-                            self.ask_for_next_panel::<T, S, A, P>(simd, *factor, step);
-                        }
+                    for (a, panel) in left.iter().zip(right.as_chunks::<P>().0) {
                         let mut b = [A::load(simd, &panel[0]); P];
                         for p in 1..P {
                             b[p] = A::load(simd, &panel[p]);
@@ -254,24 +242,6 @@ impl Tile {
                     self.end(simd, tile, sums, out);
                 },
             );
-        }
-    }
-
-    /// Asks for the lines of the right factor from which the next panel's row of this step will be prepared.
-    #[inline(always)]
-    fn ask_for_next_panel<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(
-        &self,
-        simd: S,
-        right: Right<'_, T>,
-        step: usize,
-    ) {
-        let lines = (P * LANES * size_of::<T>()).div_ceil(CACHE_LINE);
-        for i in 0..A::TERMS {
-            let term = (self.block.start + step) * A::TERMS + i;
-            let start = term * right.stride + self.column + P * LANES;
-            for line in 0..lines {
-                simd.prefetch(right.values, start + line * (CACHE_LINE / size_of::<T>()));
-            }
         }
     }
 
@@ -285,9 +255,9 @@ impl Tile {
         let mut tile = [[A::zero(simd); P]; R];
         if !self.block.first {
             for r in 0..R {
-                for p in 0..P.min(self.vectors()) {
-                    tile[r][p] =
-                        A::restore(simd, &sums[self.first_sum + r * self.sums_stride + p * A::STATE..]);
+                let saved = &sums[self.first_sum + r * self.sums_stride..][..self.vectors() * A::STATE];
+                for (sum, saved) in tile[r].iter_mut().zip(saved.chunks_exact(A::STATE.max(1))) {
+                    *sum = A::restore(simd, saved);
                 }
             }
         }
@@ -305,9 +275,9 @@ impl Tile {
     ) {
         for r in 0..R {
             if !self.block.last {
-                for p in 0..P.min(self.vectors()) {
-                    let at = self.first_sum + r * self.sums_stride + p * A::STATE;
-                    tile[r][p].save(simd, &mut sums[at..]);
+                let saved = &mut sums[self.first_sum + r * self.sums_stride..][..self.vectors() * A::STATE];
+                for (sum, saved) in tile[r].iter().zip(saved.chunks_exact_mut(A::STATE.max(1))) {
+                    sum.save(simd, saved);
                 }
                 continue;
             }
@@ -346,22 +316,14 @@ impl Tile {
         tile: &mut [[A; P]; R],
     ) {
         let zeros = [T::default(); 2 * LANES];
-        let lines = (P * LANES * size_of::<T>()).div_ceil(CACHE_LINE);
-        let ahead = self.block.length * A::TERMS * right.stride;
         for (step, a) in left.iter().enumerate() {
             let term = (self.block.start + step) * A::TERMS;
             let start = term * right.stride + self.column;
             let first = &right.values[start..][..P * LANES];
-            for line in 0..lines {
-                simd.prefetch(first, ahead + line * (CACHE_LINE / size_of::<T>()));
-            }
             let mut second = first;
             let has_second = A::TERMS == 2 && term + 1 < inner;
             if has_second {
                 second = &right.values[start + right.stride..][..P * LANES];
-                for line in 0..lines {
-                    simd.prefetch(second, ahead + line * (CACHE_LINE / size_of::<T>()));
-                }
             }
             let mut b = [A::splat(simd, A::Number::default()); P];
             if P % 2 == 0 {
@@ -545,7 +507,6 @@ fn turn<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(
         for l in 0..LANES {
             if l < columns.len() {
                 let start = (columns.start + l) * right.stride + term;
-                simd.prefetch(right.values, start + 4 * LANES * A::TERMS);
                 square[l] = A::steps(simd, &right.values[start..][..LANES * A::TERMS]);
             }
         }

@@ -37,33 +37,30 @@ fn row_of_dots<T: Real, S: Simd>(
 ) {
     let Product { left, right, inner, columns, .. } = *product;
     widen(simd, &left.values[i * left.row_stride..][..inner], factors);
+    let factors = &*factors;
     for first in (0..columns).step_by(LANES) {
         let width = LANES.min(columns - first);
-        let mut totals = [[T::Computed::splat(simd, T::Computed::default()); LANES]; 2];
-        let mut k = 0;
-        while k < width {
-            let rows = &right.values[(first + k) * right.stride..];
-            if together::<T, S>() == 4 && k + 4 <= width {
-                dots::<T, S, 4>(simd, factors, rows, right.stride, &mut totals, k);
-                k += 4;
-            } else if together::<T, S>() >= 2 && k + 2 <= width {
-                dots::<T, S, 2>(simd, factors, rows, right.stride, &mut totals, k);
-                k += 2;
+        let zero = T::Computed::splat(simd, T::Computed::default());
+        let (mut totals, mut odd_totals) = ([zero; LANES], [zero; LANES]);
+        // One row of B after the other: memory comes fastest in one stream.
+        for k in 0..width {
+            let row = &right.values[(first + k) * right.stride..][..inner];
+            let [total, odd_total] = dot::<T, S>(simd, factors, row);
+            if T::EVEN_ODD {
+                (totals[k], odd_totals[k]) = (total, odd_total);
             } else {
-                dots::<T, S, 1>(simd, factors, rows, right.stride, &mut totals, k);
-                k += 1;
+                // Sums j and j + 16 are the two vectors.
+                totals[k] = T::Computed::add(simd, total, odd_total);
             }
         }
-        store(simd, totals, &mut product.out.row(i)[first..][..width]);
-    }
-}
-
-/// Rows of B that are taken at once: as many as there are registers for their sums. Each vector of A then serves all of them.
-const fn together<T: Real, S: Simd>() -> usize {
-    match S::REGISTERS * size_of::<f32>() / size_of::<T::Computed>() / PAIRS / 4 {
-        0 | 1 => 1,
-        2 | 3 => 2,
-        _ => 4,
+        let mut sum = halve_lanes::<T, S>(simd, &mut totals);
+        if T::EVEN_ODD {
+            // Lanes j and j + 8 were sums 2 j and 2 j + 16, and so on; sums 0 and 1 are left.
+            sum = T::Computed::add(simd, sum, halve_lanes::<T, S>(simd, &mut odd_totals));
+        }
+        let mut lanes = [T::default(); LANES];
+        T::store(simd, T::from_computed(simd, sum), &mut lanes);
+        product.out.row(i)[first..][..width].copy_from_slice(&lanes[..width]);
     }
 }
 
@@ -83,62 +80,35 @@ fn widen<T: Real, S: Simd>(simd: S, row: &[T], out: &mut [T::Computed]) {
     }
 }
 
-/// Bytes ahead of a row that are asked for.
-const AHEAD: usize = 4096;
-/// Bytes of a cache line.
-const CACHE_LINE: usize = 64;
-
-/// For each of R rows of B, which begin `stride` numbers apart, its partial sums with A's row, halved down to two vectors, which go to lane
-/// `at + r` of `totals` (lane in the sense of the result: the vectors are turned later).
+/// The partial sums of A's row with one of B, halved down to two vectors.
 #[inline(always)]
-fn dots<T: Real, S: Simd, const R: usize>(
-    simd: S,
-    factors: &[T::Computed],
-    rows: &[T],
-    stride: usize,
-    totals: &mut [[Vector<T, S>; LANES]; 2],
-    at: usize,
-) {
+fn dot<T: Real, S: Simd>(simd: S, factors: &[T::Computed], row: &[T]) -> [Vector<T, S>; 2] {
     let zero = T::Computed::splat(simd, T::Computed::default());
-    let mut sums = [[[zero; 2]; PAIRS]; R];
+    let mut sums = [[zero; 2]; PAIRS];
     let (blocks, tail) = factors.as_chunks::<INTERLEAVED>();
-    for (block, factors) in blocks.iter().enumerate() {
+    let (rows, row_tail) = row.as_chunks::<INTERLEAVED>();
+    for (factors, row) in blocks.iter().zip(rows) {
         for pair in 0..PAIRS {
-            let mut a = [zero; 2];
-            a[0] = T::Computed::load(simd, vector_at(factors, pair * TWO));
-            a[1] = T::Computed::load(simd, vector_at(factors, pair * TWO + LANES));
-            let start = block * INTERLEAVED + pair * TWO;
-            for r in 0..R {
-                let row = &rows[start + r * stride..][..TWO];
-                for line in 0..(TWO * size_of::<T>()).div_ceil(CACHE_LINE) {
-                    simd.prefetch(row, (AHEAD + line * CACHE_LINE) / size_of::<T>());
-                }
-                let b = T::load_two(simd, row.first_chunk().expect("two vectors of a row"));
-                for v in 0..2 {
-                    let b = T::to_computed(simd, b[v]);
-                    sums[r][pair][v] = T::Computed::fused(simd, a[v], b, sums[r][pair][v]);
-                }
+            let b = T::load_two(simd, row[pair * TWO..].first_chunk().expect("two vectors of a row"));
+            for v in 0..2 {
+                let a = T::Computed::load(simd, vector_at(factors, pair * TWO + v * LANES));
+                sums[pair][v] = T::Computed::fused(simd, a, T::to_computed(simd, b[v]), sums[pair][v]);
             }
         }
     }
-    let start = blocks.len() * INTERLEAVED;
-    for r in 0..R {
-        let mut sums = sums[r];
-        if !tail.is_empty() {
-            add_tail::<T, S>(simd, tail, &rows[start + r * stride..], &mut sums);
-        }
-        let mut left = PAIRS;
-        while left > 1 {
-            left /= 2;
-            for pair in 0..left {
-                for v in 0..2 {
-                    sums[pair][v] = T::Computed::add(simd, sums[pair][v], sums[pair + left][v]);
-                }
+    if !tail.is_empty() {
+        add_tail::<T, S>(simd, tail, row_tail, &mut sums);
+    }
+    let mut left = PAIRS;
+    while left > 1 {
+        left /= 2;
+        for pair in 0..left {
+            for v in 0..2 {
+                sums[pair][v] = T::Computed::add(simd, sums[pair][v], sums[pair + left][v]);
             }
         }
-        totals[0][at + r] = sums[0][0];
-        totals[1][at + r] = sums[0][1];
     }
+    sums[0]
 }
 
 /// The vector of numbers that begins at `start`.
@@ -181,25 +151,6 @@ fn add_tail<T: Real, S: Simd>(
             sums[pair][v] = T::Computed::load(simd, &lanes[v]);
         }
     }
-}
-
-/// Halves the last 32 sums of each result down to one, and rounds them into `out`.
-#[inline(always)]
-fn store<T: Real, S: Simd>(simd: S, mut totals: [[Vector<T, S>; LANES]; 2], out: &mut [T]) {
-    if !T::EVEN_ODD {
-        // Sums j and j + 16 are the two vectors.
-        for k in 0..LANES {
-            totals[0][k] = T::Computed::add(simd, totals[0][k], totals[1][k]);
-        }
-    }
-    let mut sum = halve_lanes::<T, S>(simd, &mut totals[0]);
-    if T::EVEN_ODD {
-        // Lanes j and j + 8 were sums 2 j and 2 j + 16, and so on; sums 0 and 1 are left.
-        sum = T::Computed::add(simd, sum, halve_lanes::<T, S>(simd, &mut totals[1]));
-    }
-    let mut lanes = [T::default(); LANES];
-    T::store(simd, T::from_computed(simd, sum), &mut lanes);
-    out.copy_from_slice(&lanes[..out.len()]);
 }
 
 /// The sums of the lanes of each vector, halved: lane j takes lane j + 8, then lane j + 4, and so on. Lane k of the result belongs to vector k.

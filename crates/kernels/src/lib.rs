@@ -21,6 +21,7 @@ mod blocked;
 mod emulated;
 mod interleaved;
 mod native;
+mod streamed;
 mod threads;
 mod view;
 

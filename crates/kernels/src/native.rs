@@ -2,6 +2,7 @@
 
 use crate::blocked::blocked;
 use crate::interleaved::interleaved;
+use crate::streamed::streamed;
 use crate::threads::on_threads;
 use crate::{Kernels, Shape};
 use gradchain_arith::{
@@ -170,15 +171,13 @@ impl<T: Real> WithSimd for WithBf16Dot<'_, T> {
 /// takes more columns instead.
 fn tiled<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product: Product<'_, T>) {
     let registers = S::REGISTERS / A::REGISTERS;
-    if product.rows == 1 {
-        if registers >= 16 {
-            blocked::<T, S, A, 1, 8>(simd, product);
-        } else if registers >= 8 {
-            blocked::<T, S, A, 1, 4>(simd, product);
-        } else if registers >= 4 {
-            blocked::<T, S, A, 1, 2>(simd, product);
-        } else {
-            blocked::<T, S, A, 1, 1>(simd, product);
+    if product.rows == 1 && !product.right.turned {
+        streamed::<T, S, A>(simd, product);
+    } else if product.rows == 1 {
+        match registers {
+            0..4 => blocked::<T, S, A, 1, 1>(simd, product),
+            4..8 => blocked::<T, S, A, 1, 2>(simd, product),
+            8.. => blocked::<T, S, A, 1, 4>(simd, product),
         }
     } else if registers >= 32 {
         blocked::<T, S, A, 12, 2>(simd, product);
