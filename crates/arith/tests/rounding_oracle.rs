@@ -443,3 +443,24 @@ fn a_wide_sum_has_the_rules_of_the_format_at_its_end_alone() {
     assert_eq!(dot(&saturate, Summation::Wide, products.into_iter()), 65504.0);
     assert_eq!(dot(&saturate, Summation::Recursive, products.into_iter()), 0.0);
 }
+
+/// Tininess after rounding, in a chain: from 2^-14, the least normal number of e5m2, a gain of 0.9, which is 0.875 there, gives exactly 1.75 · 2^-15. Kept, that
+/// is a tie of subnormals, 3.5 quanta, and goes to the even 4: back to 2^-14, for ever. Flushed, the result is rounded as if exponents had no end,
+/// stays 1.75 · 2^-15, is tiny, and becomes zero. So a flushed chain can die one layer after a kept one stuck, with no subnormal number
+/// ever seen; rounding first among the subnormals and then flushing would never give zero here.
+#[test]
+fn a_flushed_chain_reaches_zero_where_a_kept_one_sticks_at_the_least_normal_number() {
+    let chain = |subnormals| {
+        let arith = Emulated::new(Format::E5M2, Rules { subnormals, ..Rules::default() }, 0);
+        let gain = arith.round(0.9);
+        assert_eq!(gain, 0.875);
+        std::iter::successors(Some(1.0), |x| Some(arith.mul(gain, *x))).take(1000).collect::<Vec<f64>>()
+    };
+    let (kept, flushed) = (chain(Subnormals::Keep), chain(Subnormals::Flush));
+    let least = pow2(-14);
+    assert!(least == Format::E5M2.min_normal() && kept.iter().all(|x| *x >= least));
+    assert_eq!(kept.iter().position(|x| *x == least), Some(56));
+    assert!(kept[56..].iter().all(|x| *x == least), "stuck");
+    assert_eq!(flushed[..57], kept[..57]);
+    assert!(flushed[57..].iter().all(|x| *x == 0.0), "{:e}", flushed[57]);
+}

@@ -50,6 +50,17 @@ fn committed_rows_are_compared_bit_by_bit() {
         assert!(told.contains("small: ") && told.contains(expected), "{told}");
         assert!(bit == 0 || told.contains("line 2: no JSON"), "{told}");
     }
+    // A flip in each part of the row, in another bit each time: the program names study, cell and column together.
+    for (turn, at) in (0..lines[1].len()).step_by(7).enumerate() {
+        let mut flipped = whole.clone().into_bytes();
+        flipped[lines[0].len() + at] ^= 1 << (turn % 8);
+        fs::write(&rows, flipped).unwrap();
+        let said = check();
+        let named = |line: &str| {
+            line.starts_with("  small: ") && line.contains(&format!("cell {id} ")) && line.contains("column ")
+        };
+        assert!(said.code == Some(1) && said.stdout.lines().any(named), "byte {at}: {}", said.stdout);
+    }
     let mut child =
         gradchain().args(["check", "--reports", reports_text]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

@@ -50,6 +50,10 @@ fn unknown_names_list_the_known_ones() {
             &["run", "drift", "--set", "widths=bottleneck:0,1"],
             "allowed: none, alternating:a,b, bottleneck:a,b",
         ),
+        (
+            &["run", "drift", "--set", "width=65536"],
+            "--set: width: width 65536, depth 1, batch 1, draws 4: a cell needs about 72.1 GiB of memory; allowed: at most 16 GiB",
+        ),
         (&["run", "drift", "--draws", "0"], "0 is not in 1..=10000000"),
         (&["run", "drift", "--shard", "3/2"], "`3/2` is no shard; allowed: K/N with 1 <= K <= N"),
         (&["run", "drift", "--threads", "0"], "0 is not in 1..=1024"),
@@ -100,6 +104,8 @@ fn networks_that_are_truncated_or_lie() {
         bytes.resize(bytes.len() + data, 0);
         bytes
     };
+    let of_tensor =
+        |name: &str| !matches!(name, "empty" | "short" | "huge-header" | "no-json" | "no-tensors");
     for (name, bytes) in [
         ("empty", Vec::new()),
         ("short", vec![1, 2, 3]),
@@ -119,6 +125,7 @@ fn networks_that_are_truncated_or_lie() {
         let said = run(&["run", "drift", "--set", &format!("init=file:{}", file.display())]);
         assert_eq!(said.code, Some(2), "{name}: {}", said.stderr);
         assert!(said.stderr.contains(&format!("init: {}: ", file.display())), "{name}: {}", said.stderr);
+        assert!(!of_tensor(name) || said.stderr.contains("tensor `0."), "{name}: {}", said.stderr);
     }
 }
 
@@ -130,15 +137,17 @@ fn a_network_file_is_found_beside_its_study() {
     bytes.extend(header.as_bytes());
     bytes.extend(1.5f64.to_le_bytes());
     fs::write(directory.join("net.safetensors"), bytes).unwrap();
-    let text = "question = 'x'\nmeasure = 'chain'\n[axes]\ninit = 'file:net.safetensors'\nwidth = [1, 2]\n";
+    let text = "question = 'x'\nmeasure = 'chain'\n[axes]\ninit = 'file:net.safetensors'\n";
     let said = run(&["run", &study(&directory, "net.toml", text), "--format", "jsonl"]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    // The file gives width and depth: the two cells are one.
     assert_eq!(said.stdout.lines().count(), 1);
     assert!(
         said.stdout.contains(r#""init":"file:net.safetensors","weight_scale":null"#)
             && said.stdout.contains(r#""width":null,"depth":null"#)
     );
+    let said = run(&["run", &study(&directory, "sized.toml", &(text.to_owned() + "width = [1, 2]\n"))]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("sized.toml:5:9: width: `1,2` has no effect"), "{}", said.stderr);
 }
 
 #[test]

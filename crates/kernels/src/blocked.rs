@@ -22,8 +22,8 @@ const BAND: usize = 192;
 const STRIP: usize = 64;
 /// Bytes of the factors of one tile in one block: what the first cache holds.
 const TILE_BYTES: usize = 64 << 10;
-/// Steps in a block that takes the right factor as it lies: pieces of so many rows are read side by side.
-const DIRECT_STEPS: usize = 64;
+/// Bytes of the right factor in a block that takes it as it lies. Pieces of its rows are read side by side: of long rows fewer.
+const DIRECT_BYTES: usize = 256 << 10;
 
 /// The product, with tiles of R rows and P vectors of columns.
 pub(crate) fn blocked<T: Real, S: Simd, A: Accumulator<T, S>, const R: usize, const P: usize>(
@@ -37,7 +37,7 @@ pub(crate) fn blocked<T: Real, S: Simd, A: Accumulator<T, S>, const R: usize, co
     let block = if A::STATE == 0 {
         steps
     } else if direct {
-        DIRECT_STEPS / A::TERMS
+        (DIRECT_BYTES / (product.right.stride * size_of::<T>())).clamp(16, 64) / A::TERMS
     } else {
         TILE_BYTES / ((R + P * LANES) * size_of::<A::Number>()) / LANES * LANES
     };

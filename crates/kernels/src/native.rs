@@ -167,11 +167,11 @@ impl<T: Real> WithSimd for WithBf16Dot<'_, T> {
     }
 }
 
-/// Chooses how many sums are under way at once: as many rows and vectors of columns as the registers hold beside the factors. A single row
-/// takes more columns instead.
+/// Chooses how many sums are under way at once: as many rows and vectors of columns as the registers hold beside the factors. Of very few
+/// rows each takes more columns instead.
 fn tiled<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product: Product<'_, T>) {
     let registers = S::REGISTERS / A::REGISTERS;
-    if product.rows == 1 && !product.right.turned {
+    if product.rows < 4 && !product.right.turned && product.left.inner_stride == 1 {
         streamed::<T, S, A>(simd, product);
     } else if product.rows == 1 {
         match registers {

@@ -1,7 +1,7 @@
-//! `g^T W` for one row g: W is read once, as it lies, while the sums of all columns wait in the first cache.
+//! `G W` for very few rows of G, one after the other: W is read as it lies, while the sums of all columns wait in the first cache.
 //!
 //! ```text
-//! for each block of a few rows of W                 in ascending order: no sum changes its order
+//! for each row of G, for each block of a few rows of W                 in ascending order: no sum changes its order
 //!   for each panel of P vectors of columns          its sums stay in registers while the rows of the block pass
 //! ```
 //!
@@ -14,7 +14,7 @@ use gradchain_arith::{Accumulator, Computed, LANES, Real, Simd};
 /// Bytes of a row from which on its memory is far enough from that of the next row for the prefetchers to see two streams: a page.
 const LONG_ROW: usize = 4096;
 
-/// The product of a single row and a right factor that is not turned.
+/// The product of a left factor with inner stride 1 and a right factor that is not turned.
 pub(crate) fn streamed<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product: Product<'_, T>) {
     // A panel of half a kilobyte of a long row, or of all of a short one, as far as registers and columns go.
     let registers = S::REGISTERS / A::REGISTERS / 2;
@@ -30,7 +30,7 @@ pub(crate) fn streamed<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product:
 
 /// [`streamed`] with panels of P vectors, an even number.
 fn in_panels<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(simd: S, mut product: Product<'_, T>) {
-    let Product { left, right, inner, columns, .. } = product;
+    let Product { left, right, rows, inner, columns, .. } = product;
     let steps = inner.div_ceil(A::TERMS);
     // Rows that are shorter than a panel follow each other without a gap.
     let block = if columns <= P * LANES { 32 } else { 8 };
@@ -39,24 +39,21 @@ fn in_panels<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(simd: S, mu
     A::Number::with_scratch(left_len + sums_len, |scratch| {
         let (factors, sums) = scratch.split_at_mut(left_len);
         let sums = sums.as_chunks_mut::<LANES>().0;
-        let row = &left.values[..inner];
-        simd.call(
-            #[inline(always)]
-            || prepare::<T, S, A>(simd, row, factors),
-        );
-        let out = &mut product.out.row(0)[..columns];
-        let mut start = 0;
-        loop {
-            let count = block.min(steps - start);
-            let part = Block { start, first: start == 0, last: start + count == steps };
-            let factors = &factors[start..start + count];
+        for i in 0..rows {
+            let row = &left.values[i * left.row_stride..][..inner];
             simd.call(
                 #[inline(always)]
-                || part.add::<T, S, A, P>(simd, right, inner, factors, sums, out),
+                || prepare::<T, S, A>(simd, row, factors),
             );
-            start += count;
-            if part.last {
-                return;
+            let out = &mut product.out.row(i)[..columns];
+            for start in (0..steps.max(1)).step_by(block) {
+                let end = steps.min(start + block);
+                let part = Block { start, first: start == 0, last: end == steps };
+                let factors = &factors[start..end];
+                simd.call(
+                    #[inline(always)]
+                    || part.add::<T, S, A, P>(simd, right, inner, factors, sums, out),
+                );
             }
         }
     });

@@ -50,6 +50,8 @@ pub enum Difference {
         cell: String,
         /// The first line of them.
         line: usize,
+        /// The cell whose row should stand in that line and is missing, where the id is that of no cell of the study.
+        place: Option<String>,
     },
     /// Rows are equal, but stand in another order.
     Order {
@@ -62,6 +64,8 @@ pub enum Difference {
         line: usize,
         /// The cell.
         cell: String,
+        /// The column in which the bytes first differ; the last one for the end of the line.
+        column: String,
     },
 }
 
@@ -81,14 +85,20 @@ impl fmt::Display for Difference {
             Difference::Missing { cell, committed, recomputed } => {
                 write!(f, "cell {cell}: {committed} committed rows, recomputed {recomputed}")
             }
-            Difference::Extra { cell, line } => {
+            Difference::Extra { cell, line, place: None } => {
                 write!(f, "line {line}: cell {cell}: committed, but not in the study")
+            }
+            Difference::Extra { cell, line, place: Some(place) } => {
+                write!(
+                    f,
+                    "line {line}: cell {place} is missing; in its place stands, by column cell, {cell}, which is not in the study"
+                )
             }
             Difference::Order { line } => {
                 write!(f, "line {line}: the rows stand in another order than the cells of the study")
             }
-            Difference::Text { line, cell } => {
-                write!(f, "line {line}: cell {cell}: equal values in other bytes")
+            Difference::Text { line, cell, column } => {
+                write!(f, "line {line}: cell {cell}: column {column}: equal values in other bytes")
             }
         }
     }
@@ -111,6 +121,8 @@ pub fn compare(committed: &[u8], cells: &[Cell], records: &[Vec<Record>]) -> Vec
         cells.iter().enumerate().map(|(i, cell)| (cell.id(), i)).collect();
     let mut out = Vec::new();
     let mut found: BTreeMap<usize, Vec<(usize, String)>> = BTreeMap::new();
+    let mut foreign: Vec<(usize, Record)> = Vec::new();
+    // Rows of a cell that are accounted for by another difference than `Missing`.
     let mut torn: BTreeMap<usize, usize> = BTreeMap::new();
     for (number, line) in committed.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let line_number = number + 1;
@@ -118,14 +130,14 @@ pub fn compare(committed: &[u8], cells: &[Cell], records: &[Vec<Record>]) -> Vec
         match Record::parse(&line) {
             Ok(record) => match index_of.get(&record.cell) {
                 Some(&index) => found.entry(index).or_default().push((line_number, line)),
-                None => out.push(Difference::Extra { cell: describe(&record), line: line_number }),
+                None => foreign.push((line_number, record)),
             },
             // The file stands in the order of the study: the place of the line tells which row it was.
             Err(reason) => {
                 let (cell, column) = match expected.get(number) {
                     Some((index, expected)) => {
                         *torn.entry(*index).or_default() += 1;
-                        (label.of(*index), column_at(expected, &line))
+                        (label.of(*index), column_at(expected, &line).to_owned())
                     }
                     None => ("none".to_owned(), "none".to_owned()),
                 };
@@ -133,10 +145,21 @@ pub fn compare(committed: &[u8], cells: &[Cell], records: &[Vec<Record>]) -> Vec
             }
         }
     }
+    let lacking = |index: usize, torn: &BTreeMap<usize, usize>| {
+        let found = found.get(&index).map_or(0, Vec::len);
+        found + torn.get(&index).copied().unwrap_or(0) < records[index].len()
+    };
+    for (line, record) in foreign {
+        let place = expected.get(line - 1).map(|(index, _)| *index).filter(|index| lacking(*index, &torn));
+        if let Some(index) = place {
+            *torn.entry(index).or_default() += 1;
+        }
+        let place = place.map(|index| label.of(index));
+        out.push(Difference::Extra { cell: describe(&record), line, place });
+    }
     for (index, records) in records.iter().enumerate() {
         let lines = found.get(&index).map_or(&[][..], Vec::as_slice);
-        let malformed = torn.get(&index).copied().unwrap_or(0);
-        if lines.len() + malformed < records.len() {
+        if lacking(index, &torn) {
             out.push(Difference::Missing {
                 cell: label.of(index),
                 committed: lines.len(),
@@ -144,7 +167,7 @@ pub fn compare(committed: &[u8], cells: &[Cell], records: &[Vec<Record>]) -> Vec
             });
         }
         if let Some((line, _)) = lines.get(records.len()) {
-            out.push(Difference::Extra { cell: label.of(index), line: *line });
+            out.push(Difference::Extra { cell: label.of(index), line: *line, place: None });
         }
         if lines.len() == records.len() {
             let rows = lines.iter().zip(records).enumerate();
@@ -154,9 +177,18 @@ pub fn compare(committed: &[u8], cells: &[Cell], records: &[Vec<Record>]) -> Vec
         }
     }
     if out.is_empty() {
-        let lines = committed.split_inclusive(|&byte| byte == b'\n').zip(&expected);
-        let moved = lines.map(|(line, (_, expected))| line.strip_suffix(b"\n") == Some(expected.as_bytes()));
-        out.push(Difference::Order { line: moved.take_while(|same| *same).count() + 1 });
+        // Every row is there once and equal: the first line that differs is another row, or lacks its line feed.
+        let mut lines = committed.split_inclusive(|&byte| byte == b'\n').zip(&expected).enumerate();
+        let differs = |(_, (line, (_, expected))): &(usize, (&[u8], &(usize, String)))| {
+            line.strip_suffix(b"\n") != Some(expected.as_bytes())
+        };
+        out.extend(lines.find(differs).map(|(number, (line, (index, expected)))| {
+            if line == expected.as_bytes() {
+                let column = column_at(expected, expected).to_owned();
+                return Difference::Text { line: number + 1, cell: label.of(*index), column };
+            }
+            Difference::Order { line: number + 1 }
+        }));
     }
     out
 }
@@ -184,7 +216,8 @@ fn row_differences(
         });
     });
     if out.is_empty() {
-        out.push(Difference::Text { line: number, cell: cell.to_owned() });
+        let column = column_at(recomputed, committed).to_owned();
+        out.push(Difference::Text { line: number, cell: cell.to_owned(), column });
     }
     out
 }
@@ -206,13 +239,14 @@ fn differing(prefix: &str, a: &Json, b: &Json, tell: &mut impl FnMut(&str, Optio
     }
 }
 
-/// The field of the line `expected` in which `found` first differs from it.
-fn column_at(expected: &str, found: &str) -> String {
+/// The field of the line `expected` in which `found` first differs from it; a brace counts with the field beside it, and what stands after the
+/// line with the last field.
+fn column_at(expected: &str, found: &str) -> &'static str {
     let same = expected.bytes().zip(found.bytes()).take_while(|(a, b)| a == b).count();
     let names =
         ["schema_version", "study", "cell", "provenance"].into_iter().chain(COLUMNS.iter().map(|c| c.name));
     let starts = names.filter_map(|name| Some((expected.find(&format!("\"{name}\":"))?, name)));
-    starts.filter(|(start, _)| *start <= same).max().map_or("none", |(_, name)| name).to_owned()
+    starts.filter(|(start, _)| *start <= same).max().map_or("schema_version", |(_, name)| name)
 }
 
 /// Short names of cells: the id, and the axes on which the cells of the study differ.
@@ -267,7 +301,11 @@ mod tests {
             .iter()
             .map(|cell| {
                 (1..=2usize)
-                    .map(|layer| Record::new(cell, &Row::new().with("layer", layer).with("drift", 0.5), None))
+                    .map(|layer| {
+                        let row = Row::new().with("layer", layer).with("drift", 0.5);
+                        // Numbers whose last digit, and whose `e`, can change without changing the value.
+                        Record::new(cell, &row.with("drift_min", 0.1 + 0.2).with("drift_max", 1e-20), None)
+                    })
                     .collect()
             })
             .collect();
@@ -325,29 +363,71 @@ mod tests {
             told(&join(&moved)),
             ["line 1: the rows stand in another order than the cells of the study"]
         );
-        assert!(
-            told(&text.replacen("\"layer\":1", "\"layer\": 1", 1))[0].contains("equal values in other bytes")
-        );
+        let renamed = lines[2].replace(&cells[1].id(), "0123456789abcdef");
         assert_eq!(
-            told(text.trim_end()),
-            ["line 6: the rows stand in another order than the cells of the study"]
+            told(&text.replace(lines[2], &renamed)),
+            [format!(
+                "line 3: cell {} (depth 2) is missing; in its place stands, by column cell, 0123456789abcdef (depth 2), which is not in the study",
+                cells[1].id()
+            )]
         );
+        let text_at = |line: usize, cell: usize, column: &str| {
+            let (depth, id) = (cell + 1, cells[cell].id());
+            [format!("line {line}: cell {id} (depth {depth}): column {column}: equal values in other bytes")]
+        };
+        assert_eq!(told(&text.replacen("\"layer\":1", "\"layer\": 1", 1)), text_at(1, 0, "layer"));
+        assert_eq!(told(text.trim_end()), text_at(6, 2, "provenance"));
     }
 
+    /// Every bit of the file: the cell of the row and the column that the bit stands in are named together, by one difference. Keys, colons and the
+    /// comma behind a value count with the column, braces and the line feed with the column beside them.
     #[test]
-    fn every_flipped_bit_is_found_with_its_cell() {
+    fn every_flipped_bit_is_found_with_its_cell_and_column() {
         let (cells, records, text) = study();
+        let mut kinds = [0; 6];
+        let (mut row, mut column) = (0, "");
         for at in 0..text.len() {
+            let field = |name: &str| text[at..].starts_with(&format!("\"{name}\":"));
+            let names = ["schema_version", "study", "cell", "provenance"].into_iter();
+            let starts = names.chain(COLUMNS.iter().map(|column| column.name)).find(|name| field(name));
+            match text.as_bytes()[at] {
+                _ if starts.is_some() => column = starts.unwrap_or_default(),
+                b'{' if at == 0 || text.as_bytes()[at - 1] == b'\n' => column = "schema_version",
+                _ => {}
+            }
             for bit in 0..8 {
                 let mut bytes = text.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
                 let differences = compare(&bytes, &cells, &records);
-                assert!(!differences.is_empty(), "byte {at} bit {bit}");
-                let cell = cells[text[..at].matches('\n').count() / 2].id();
-                let all: String = differences.iter().map(ToString::to_string).collect();
-                assert!(all.contains(&cell), "byte {at} bit {bit}: {all}");
+                let cell = format!("cell {} ", cells[row / 2].id());
+                let named = |difference: &Difference| {
+                    let told = difference.to_string();
+                    let mut columns = told.split("column ").skip(1);
+                    let inside =
+                        |told: &str| told.strip_prefix(column).is_some_and(|rest| !rest.starts_with('_'));
+                    told.contains(&cell) && columns.any(inside)
+                };
+                let told: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                assert!(differences.iter().any(named), "byte {at} bit {bit}, {cell}{column}: {told:?}");
+                for difference in &differences {
+                    kinds[match difference {
+                        Difference::Value { .. } => 0,
+                        Difference::Malformed { .. } => 1,
+                        Difference::Missing { .. } => 2,
+                        Difference::Extra { .. } => 3,
+                        Difference::Order { .. } => 4,
+                        Difference::Text { .. } => 5,
+                    }] += 1;
+                }
+            }
+            if text.as_bytes()[at] == b'\n' {
+                row += 1;
             }
         }
+        println!("values, malformed lines, missing, extra, order, text: {kinds:?}");
+        // A line feed that is gone takes the row behind it along; nothing else is told of any other row.
+        assert_eq!((kinds[2], kinds[4]), (8 * 5, 0));
+        assert!([0, 1, 3, 5].iter().all(|kind| kinds[*kind] > 0), "{kinds:?}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod columns;
 mod gain;
 mod grid;
 mod measure;
+mod memory;
 mod record;
 mod resume;
 mod row;

@@ -5,6 +5,7 @@
 use crate::axis::Axis;
 use crate::cell::{Cell, Init, Measure, NetworkFile};
 use crate::grid::{MAX_CELLS, list};
+use crate::memory::{GIB, MAX_CELL_BYTES, Size, estimate};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -109,7 +110,8 @@ impl Study {
     /// that the study names.
     ///
     /// # Errors
-    /// If there are too many cells, if axes contradict each other, or a file cannot be read or is no network.
+    /// If there are too many cells, if axes contradict each other, if a cell would need too much memory, or a file cannot be read or is no
+    /// network.
     pub fn plan(&self, load: &Load<'_>) -> Result<Vec<Cell>, StudyError> {
         self.count()?;
         let mut files = Files { load, known: BTreeMap::new() };
@@ -154,20 +156,63 @@ impl Study {
     fn cell(&self, grid: &[Values], choice: &[usize], files: &mut Files<'_>) -> Result<Cell, StudyError> {
         let (study, measure, draws, seed) = (self.name.clone(), self.measure, self.draws, self.seed);
         let mut cell = Cell { study, measure, draws, seed, ..Cell::default() };
+        let mut size = None;
         for (values, &at) in grid.iter().zip(choice) {
             let at_axis = |message| self.error(values, message);
             values.axis.set(&mut cell, &values.texts[at]).map_err(at_axis)?;
             if let Init::File(file) = &mut cell.init
                 && values.axis == Axis::Init
             {
-                file.bytes = files.read(file, values.origin).map_err(at_axis)?;
+                let network = files.read(file, values.origin).map_err(at_axis)?;
+                (file.bytes, size) = (network.bytes, Some(network.size));
+                self.alone(grid, values, &file.path)?;
             }
         }
-        let Some((axis, message)) = cell.contradiction() else { return Ok(cell) };
-        match grid.iter().find(|values| values.axis == axis) {
-            Some(values) => Err(self.error(values, message)),
-            None => Err(self.whole(&message)),
+        if let Some((axis, message)) = cell.contradiction() {
+            let of_axis = grid.iter().find(|values| values.axis == axis);
+            return Err(
+                of_axis.map_or_else(|| self.whole(&message), |values| self.error(values, message.clone()))
+            );
         }
+        self.fits(grid, &cell, size.unwrap_or_else(|| Size::drawn(&cell)))?;
+        Ok(cell)
+    }
+
+    /// Refuses axes that a network file takes the place of. `--set init=file:..` takes the place of those in the study file too, since the command
+    /// line cannot leave them out.
+    fn alone(&self, grid: &[Values], init: &Values, path: &str) -> Result<(), StudyError> {
+        const REPLACED: [Axis; 4] = [Axis::WeightScale, Axis::BiasScale, Axis::Width, Axis::Depth];
+        let set = grid.iter().find(|values| REPLACED.contains(&values.axis) && values.origin >= init.origin);
+        set.map_or(Ok(()), |values| {
+            let (name, value) = (values.axis.name(), values.texts.join(","));
+            let message = format!(
+                "`{value}` has no effect: init=file:{path} gives the whole network; leave {name} out, or give each `init` a grid of its own"
+            );
+            Err(self.error(values, message))
+        })
+    }
+
+    /// Refuses a cell that needs more memory than any cell may.
+    fn fits(&self, grid: &[Values], cell: &Cell, size: Size) -> Result<(), StudyError> {
+        let bytes = estimate(cell, size);
+        if bytes <= MAX_CELL_BYTES {
+            return Ok(());
+        }
+        // One decimal, rounded up: what is refused never reads as what is allowed.
+        let needs = (bytes / GIB * 10.0).ceil() / 10.0;
+        let drawn = || format!("width {}, depth {}", cell.width, cell.depth);
+        let network =
+            if let Init::File(file) = &cell.init { format!("init file:{}", file.path) } else { drawn() };
+        let message = format!(
+            "{network}, batch {}, draws {}: a cell needs about {needs:.1} GiB of memory; allowed: at most {} GiB",
+            cell.batch,
+            cell.draws,
+            MAX_CELL_BYTES / GIB
+        );
+        let sizes = [Axis::Width, Axis::Depth, Axis::Batch];
+        let axis =
+            grid.iter().filter(|values| sizes.contains(&values.axis)).max_by_key(|values| values.origin);
+        Err(axis.map_or_else(|| self.whole(&message), |values| self.error(values, message.clone())))
     }
 
     /// What is wrong with the values of one axis.
@@ -188,22 +233,30 @@ impl Study {
 /// Network files that were read already.
 struct Files<'a> {
     load: &'a Load<'a>,
-    known: BTreeMap<(Arc<str>, Origin), Arc<[u8]>>,
+    known: BTreeMap<(Arc<str>, Origin), ReadFile>,
+}
+
+/// The content of a network file, and how large the network is.
+#[derive(Clone)]
+struct ReadFile {
+    bytes: Arc<[u8]>,
+    size: Size,
 }
 
 impl Files<'_> {
-    fn read(&mut self, file: &NetworkFile, origin: Origin) -> Result<Arc<[u8]>, String> {
+    fn read(&mut self, file: &NetworkFile, origin: Origin) -> Result<ReadFile, String> {
         let key = (file.path.clone(), origin);
-        if let Some(bytes) = self.known.get(&key) {
-            return Ok(bytes.clone());
+        if let Some(known) = self.known.get(&key) {
+            return Ok(known.clone());
         }
         let bytes: Arc<[u8]> =
             (self.load)(&file.path, origin).map_err(|e| format!("{}: {e}", file.path))?.into();
         // A file that is no network must stop the study before hours of other cells, not after them.
-        gradchain_chain::from_safetensors(&bytes, Cell::default().activation)
+        let network = gradchain_chain::from_safetensors(&bytes, Cell::default().activation)
             .map_err(|e| format!("{}: {e}", file.path))?;
-        self.known.insert(key, bytes.clone());
-        Ok(bytes)
+        let read = ReadFile { bytes, size: Size::of(&network) };
+        self.known.insert(key, read.clone());
+        Ok(read)
     }
 }
 

@@ -404,4 +404,106 @@ mod tests {
         let message = study.plan(&|_, _| Ok(vec![1, 2, 3])).unwrap_err().to_string();
         assert!(message.starts_with("s.toml:3:13: init: x: not a readable safetensors file"), "{message}");
     }
+
+    /// A network of one weight, 1.
+    fn one_weight() -> Vec<u8> {
+        let header = r#"{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]}}"#;
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1f64.to_le_bytes()].concat()
+    }
+
+    #[test]
+    fn axes_that_a_file_gives_are_refused_beside_it() {
+        let plan = |text: &str, set: &[&str]| {
+            let mut study = parse(&format!("{HEAD}{text}")).unwrap();
+            set.iter().for_each(|assignment| study.set(assignment).unwrap());
+            study.plan(&|_, _| Ok(one_weight())).map_err(|e| e.to_string())
+        };
+        for (text, set, expected) in [
+            (
+                "axes.init = 'file:x'\naxes.width = [1, 2]",
+                &[][..],
+                "s.toml:4:14: width: `1,2` has no effect: ",
+            ),
+            (
+                "axes.depth = 64\naxes.init = ['he', 'file:x']",
+                &[],
+                "s.toml:3:14: depth: `64` has no effect: ",
+            ),
+            (
+                "axes.init = 'file:x'\naxes.weight_scale = 1",
+                &[],
+                "weight_scale: `1` has no effect: init=file:x",
+            ),
+            (
+                "axes.bias_scale = 0\n[[extra]]\ninit = 'file:x'",
+                &[],
+                "leave bias_scale out, or give each `init`",
+            ),
+            ("axes.init = 'file:x'", &["depth=3"], "--set: depth: `3` has no effect: init=file:x gives"),
+            (
+                "axes.width = 2",
+                &["init=file:y", "width=3,4"],
+                "--set: width: `3,4` has no effect: init=file:y",
+            ),
+        ] {
+            let message = plan(text, set).unwrap_err();
+            assert!(message.contains(expected), "{text:?} {set:?}: {message}");
+        }
+        // What the study file draws gives way to a file of the command line; axes that mean something to it stay.
+        let cells =
+            plan("axes.depth = [1, 2]\naxes.width = 3\naxes.batch = [1, 2]", &["init=file:x"]).unwrap();
+        assert_eq!(column_of(&cells, Axis::Depth), [Value::Null, Value::Null]);
+        assert_eq!(column_of(&cells, Axis::Batch), [1, 2].map(Value::Integer));
+    }
+
+    #[test]
+    fn cells_beyond_the_memory_are_refused_where_they_are_written() {
+        for (text, expected) in [
+            (
+                "axes.width = 65536",
+                "s.toml:3:14: width: width 65536, depth 64, batch 1, draws 1: a cell needs about 5120.1 GiB of memory; allowed: at most 16 GiB",
+            ),
+            (
+                "axes.width = 65536\naxes.depth = 1",
+                "width 65536, depth 1, batch 1, draws 1: a cell needs about 80.",
+            ),
+            ("axes.depth = [1, 10000000]", "s.toml:3:14: depth: width 64, depth 10000000, batch 1"),
+            ("axes.batch = 65536\naxes.depth = 5000", "width 64, depth 5000, batch 65536"),
+        ] {
+            let message = cells(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text:?}: {message}");
+        }
+        let mut study = parse(&format!("{HEAD}axes.width = 2")).unwrap();
+        study.set("depth=10000000").unwrap();
+        assert_eq!(study.plan(&|_, _| Err(String::new())).unwrap().len(), 1);
+        study.set("batch=65536").unwrap();
+        let message = study.plan(&|_, _| Err(String::new())).unwrap_err().to_string();
+        assert!(message.starts_with("--set: "), "{message}");
+        // Great widths, depths and batches alone fit, and so does all that the committed studies ask for.
+        for text in
+            ["axes.width = 65536\naxes.depth = 0", "axes.width = 25000\naxes.depth = 1", "axes.batch = 65536"]
+        {
+            assert_eq!(cells(text).unwrap().len(), 1, "{text}");
+        }
+        for text in ["axes.depth = 10000000\naxes.width = 1", "axes.init = 'file:x'\naxes.batch = 65536"] {
+            let study = parse(&format!("{HEAD}{text}")).unwrap();
+            assert_eq!(study.plan(&|_, _| Ok(one_weight())).unwrap().len(), 1, "{text}");
+        }
+        // Of a file the network counts: 7000 layers of one weight, and 65 536 samples in each.
+        let header: Vec<String> = (0..7000)
+            .map(|t| {
+                format!(r#""w/{t}":{{"dtype":"F64","shape":[1,1],"data_offsets":[{},{}]}}"#, 8 * t, 8 * t + 8)
+            })
+            .collect();
+        let header = format!("{{{}}}", header.join(","));
+        let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 56_000]].concat();
+        let study =
+            parse(&format!("{HEAD}axes.init = 'file:x'\naxes.batch = 65536\naxes.activation = 'tanh'"))
+                .unwrap();
+        let message = study.plan(&|_, _| Ok(file.clone())).unwrap_err().to_string();
+        assert!(
+            message.starts_with("s.toml:4:14: batch: init file:x, batch 65536, draws 1: a cell needs"),
+            "{message}"
+        );
+    }
 }
