@@ -39,11 +39,20 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// The size of the networks that `cell` draws: `depth` layers of one width. The measure `layers` has other widths at its two ends, which do
+    /// The size of the networks that `cell` draws: `depth` layers of the widths of the cell. The measure `layers` has other widths at its two ends, which do
     /// not matter here.
     pub(crate) fn drawn(cell: &Cell) -> Size {
-        let (depth, width) = (cell.depth as f64, cell.width as f64);
-        Size { layers: depth, weights: depth * width * width, units: (depth + 1.0) * width }
+        let layers = cell.depth as f64;
+        if cell.widths.is_none() {
+            let width = cell.width as f64;
+            return Size { layers, weights: layers * width * width, units: (layers + 1.0) * width };
+        }
+        let width = |t: usize| cell.width_at(t) as f64;
+        Size {
+            layers,
+            weights: (0..cell.depth).map(|t| width(t) * width(t + 1)).sum(),
+            units: (0..=cell.depth).map(width).sum(),
+        }
     }
 
     /// The size of `network`.
@@ -64,7 +73,12 @@ pub(crate) fn estimate(cell: &Cell, size: Size) -> f64 {
         Some(Gain::Constant(_) | Gain::Alternating(..)) if cell.width == 1 => F64,
         Some(Gain::Constant(_) | Gain::Alternating(..) | Gain::Normal { .. }) | None => 0.0,
     };
-    let weights = size.weights * (F64 + rest + number + F64);
+    // Products of matrices take the place of their factors, and may be as many numbers; each is looked at as f64 numbers.
+    let products = match cell.measure {
+        Measure::Association => number + F64,
+        Measure::Chain | Measure::Layers => 0.0,
+    };
+    let weights = size.weights * (F64 + rest + number + F64 + products);
     let slope = match cell.activation {
         Activation::Identity => 0.0,
         Activation::Relu => F64,
@@ -73,12 +87,12 @@ pub(crate) fn estimate(cell: &Cell, size: Size) -> f64 {
     let trace = if cell.activation == Activation::Identity { 0.0 } else { 2.0 * number };
     let unit = match cell.measure {
         // The computed gradients.
-        Measure::Chain => F64 + trace + slope,
+        Measure::Chain | Measure::Association => F64 + trace + slope,
         // The same, those of both references, and the values of the reference under way, which are kept for linear layers too.
         Measure::Layers => F64 + 2.0 * number + slope + 3.0 * REFERENCE,
     };
     let gradients = match cell.measure {
-        Measure::Chain => 1.0,
+        Measure::Chain | Measure::Association => 1.0,
         Measure::Layers => size.layers,
     };
     let samples = cell.draws as f64 * gradients * SAMPLE;
@@ -111,7 +125,11 @@ mod tests {
         assert_eq!(of(&Cell { format: Format::F64, ..cell.clone() }), weights * 24.0 + rest);
         // Computed in f64: 4 bytes more of each weight.
         assert_eq!(of(&Cell { rounding: Rounding::Zero, ..cell.clone() }), weights * 24.0 + rest);
-        assert_eq!(of(&Cell { format: Format::E4M3, ..cell }), weights * 24.0 + rest);
+        assert_eq!(of(&Cell { format: Format::E4M3, ..cell.clone() }), weights * 24.0 + rest);
+        assert_eq!(of(&Cell { measure: Measure::Association, ..cell.clone() }), weights * 32.0 + rest);
+        // Ten layers of 1000 x 10 and 10 x 1000.
+        let narrow = Cell { widths: Some("alternating:1000,10".parse().unwrap()), ..cell };
+        assert_eq!(of(&narrow), 1e5 * 20.0 + (6.0 * 1000.0 + 5.0 * 10.0) * 8.0 + 10.0 * 360.0 + 400.0);
     }
 
     #[test]
