@@ -9,7 +9,7 @@ use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Isa, Native, Real, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends};
 use gradchain_gradients::Remedy;
-use gradchain_kernels::{Kernels, MatrixMultiply, Shape, matrixmultiply_times};
+use gradchain_kernels::{Kernels, MatrixMultiply, Shape, Stored, matrixmultiply_times};
 use ndarray::{ArrayView1, ArrayView2, LinalgScalar};
 use std::hint::black_box;
 use std::ops::AddAssign;
@@ -42,7 +42,7 @@ fn numbers<T: Real>(size: usize, seed: u64) -> Vec<T> {
 type Step<T> = fn(&[T], &[T], &mut [T]);
 
 /// What a format is compared with: steps of other crates, which own the order of their sums.
-trait Peers: Real + LinalgScalar {
+trait Peers: Stored + LinalgScalar {
     /// The peers by name.
     const STEPS: [(&'static str, Step<Self>); 2];
 }

@@ -3,8 +3,8 @@
 use crate::gemm_crate::gemm;
 use bytemuck::Pod;
 use faer::{Accum, MatMut, MatRef, Par};
-use gradchain_arith::{Real, bf16, f16};
-use gradchain_kernels::Shape;
+use gradchain_arith::{bf16, f16};
+use gradchain_kernels::{Shape, Stored};
 use half::slice::HalfFloatSliceExt;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, LinalgScalar};
@@ -36,7 +36,7 @@ pub struct Peer<T> {
 }
 
 /// A format with its peers.
-pub trait Peers: Real + LinalgScalar + AddAssign + Pod {
+pub trait Peers: Stored + LinalgScalar + AddAssign + Pod {
     /// The peers.
     const PEERS: &'static [Peer<Self>];
 }

@@ -4,7 +4,7 @@ use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Native, Real, Summation, bf16, f16, philox, wide_unit};
 use gradchain_chain::{Layer, Network};
 use gradchain_drift::{LayerError, ProductError, Scaled, ScaledVector, Weights, compare, reference_backward};
-use gradchain_kernels::{Association, Operand, Plan, evaluate};
+use gradchain_kernels::{Association, Operand, Plan, Stored, evaluate};
 
 /// The exact `F_0 ··· F_d`, by the reference.
 fn product(factors: &[Vec<f64>], p: &[usize]) -> ScaledVector {
@@ -26,7 +26,7 @@ fn product(factors: &[Vec<f64>], p: &[usize]) -> ScaledVector {
 }
 
 /// Measured drift and its bound.
-fn measured<T: Real>(
+fn measured<T: Stored>(
     factors: &[Vec<T>],
     p: &[usize],
     association: Association,
@@ -61,7 +61,7 @@ fn measured<T: Real>(
     (compare(&got, &exact, T::FORMAT).drift, bound.to_f64())
 }
 
-fn check<T: Real>(scale: i32, sharpest: &mut f64) -> usize {
+fn check<T: Stored>(scale: i32, sharpest: &mut f64) -> usize {
     let mut checked = 0;
     for (stream, p) in
         [vec![2, 5], vec![1, 7, 7, 7, 7, 7], vec![6, 9, 2, 9, 3], vec![1; 12]].iter().enumerate()

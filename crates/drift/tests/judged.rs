@@ -5,11 +5,11 @@ mod common;
 
 use common::{cases, chain_network, floats, mlp_network, read};
 use gradchain_activations::Path;
-use gradchain_arith::{Isa, Native, Real, Summation, bf16, f16, wide_unit};
+use gradchain_arith::{Isa, Native, Summation, bf16, f16, wide_unit};
 use gradchain_chain::{Rounded, Setting, Step, Trace, backward, bias_gradient, forward, weight_gradient};
 use gradchain_drift::{Scaled, norm};
 use gradchain_gradients::Remedy;
-use gradchain_kernels::{Kernels, Shape};
+use gradchain_kernels::{Kernels, Shape, Stored};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -156,7 +156,7 @@ fn chains_stay_within_the_published_bounds() {
     assert!(checked > 20_000, "{checked}");
 }
 
-fn check_chain<T: Real>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> usize {
+fn check_chain<T: Stored>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> usize {
     if !summation.is_defined_for(T::FORMAT) {
         return 0;
     }
@@ -241,7 +241,7 @@ fn jacobian_products_stay_within_the_published_bounds() {
 }
 
 /// The largest `error / bound` of an entry of the product of one case; none if the product overflows.
-fn check_product<T: Real>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> Option<f64> {
+fn check_product<T: Stored>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> Option<f64> {
     let id = case["id"].as_str().expect("id");
     let n = case["n"].as_u64().expect("n") as usize;
     let tensor = |name: &str| floats(file, &format!("{id}/{name}"));

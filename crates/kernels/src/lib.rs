@@ -27,6 +27,7 @@ mod view;
 
 pub use association::{Association, MAX_OPTIMAL_LAYERS, Operand, Plan, PlanError, Product, evaluate};
 pub use backend::{MatrixMultiply, matrixmultiply_times};
+pub use native::Stored;
 pub use view::{backward_step, forward_step, jacobian_product};
 
 use gradchain_arith::{Arithmetic, Summation};

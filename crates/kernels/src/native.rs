@@ -7,31 +7,94 @@ use crate::threads::on_threads;
 use crate::{Kernels, Shape};
 use gradchain_arith::{
     Accumulator, Compensated, Fused, Interleaved, Isa, Native, Pairwise, Real, Recursive, Simd, Summation,
-    WithSimd,
+    WithSimd, bf16, f16,
 };
 
-impl<T: Real> Kernels for Native<T> {
+/// A stored format, f16, bf16, f32 or f64, as this crate has kernels for it: compiled here, once, and not again wherever they are used.
+///
+/// The functions are those of [`Kernels`], on the instruction set `isa`.
+pub trait Stored: Real {
+    /// [`Kernels::times`].
+    fn times(isa: Isa, summation: Summation, a: &[Self], b: &[Self], out: &mut [Self], shape: Shape);
+
+    /// [`Kernels::times_transposed`].
+    fn times_transposed(
+        isa: Isa,
+        summation: Summation,
+        a: &[Self],
+        b: &[Self],
+        out: &mut [Self],
+        shape: Shape,
+    );
+
+    /// [`Kernels::transposed_times`].
+    fn transposed_times(
+        isa: Isa,
+        summation: Summation,
+        a: &[Self],
+        b: &[Self],
+        out: &mut [Self],
+        shape: Shape,
+    );
+}
+
+impl<T: Stored> Kernels for Native<T> {
     fn times(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
-        shape.check(a, b, out);
-        let left = Left { values: a, row_stride: shape.inner, inner_stride: 1 };
-        let right = Right { values: b, stride: shape.columns, turned: false };
-        product(self.isa(), summation, left, right, out, shape);
+        T::times(self.isa(), summation, a, b, out, shape);
     }
 
     fn times_transposed(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
-        shape.check(a, b, out);
-        let left = Left { values: a, row_stride: shape.inner, inner_stride: 1 };
-        let right = Right { values: b, stride: shape.inner, turned: true };
-        product(self.isa(), summation, left, right, out, shape);
+        T::times_transposed(self.isa(), summation, a, b, out, shape);
     }
 
     fn transposed_times(&self, summation: Summation, a: &[T], b: &[T], out: &mut [T], shape: Shape) {
-        shape.check(a, b, out);
-        let left = Left { values: a, row_stride: 1, inner_stride: shape.rows };
-        let right = Right { values: b, stride: shape.columns, turned: false };
-        product(self.isa(), summation, left, right, out, shape);
+        T::transposed_times(self.isa(), summation, a, b, out, shape);
     }
 }
+
+/// The table of stored formats.
+macro_rules! stored {
+    ($($format:ty),*) => {$(
+        impl Stored for $format {
+            fn times(isa: Isa, summation: Summation, a: &[Self], b: &[Self], out: &mut [Self], shape: Shape) {
+                shape.check(a, b, out);
+                let left = Left { values: a, row_stride: shape.inner, inner_stride: 1 };
+                let right = Right { values: b, stride: shape.columns, turned: false };
+                product(isa, summation, left, right, out, shape);
+            }
+
+            fn times_transposed(
+                isa: Isa,
+                summation: Summation,
+                a: &[Self],
+                b: &[Self],
+                out: &mut [Self],
+                shape: Shape,
+            ) {
+                shape.check(a, b, out);
+                let left = Left { values: a, row_stride: shape.inner, inner_stride: 1 };
+                let right = Right { values: b, stride: shape.inner, turned: true };
+                product(isa, summation, left, right, out, shape);
+            }
+
+            fn transposed_times(
+                isa: Isa,
+                summation: Summation,
+                a: &[Self],
+                b: &[Self],
+                out: &mut [Self],
+                shape: Shape,
+            ) {
+                shape.check(a, b, out);
+                let left = Left { values: a, row_stride: 1, inner_stride: shape.rows };
+                let right = Right { values: b, stride: shape.columns, turned: false };
+                product(isa, summation, left, right, out, shape);
+            }
+        }
+    )*};
+}
+
+stored!(f16, bf16, f32, f64);
 
 fn product<T: Real>(
     isa: Isa,
@@ -168,13 +231,16 @@ impl<T: Real> WithSimd for WithBf16Dot<'_, T> {
 /// rows each takes more columns instead.
 fn tiled<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product: Product<'_, T>) {
     let registers = S::REGISTERS / A::REGISTERS;
-    if product.rows < 4 && !product.right.turned && product.left.inner_stride == 1 {
+    if S::REGISTERS < 8 {
+        // The portable instance is for the bits, not for speed: one text keeps its compilation short.
+        blocked::<T, S, A, 1, 1>(simd, product);
+    } else if product.rows < 4 && !product.right.turned && product.left.inner_stride == 1 {
         streamed::<T, S, A>(simd, product);
     } else if product.rows == 1 {
-        match registers {
-            0..4 => blocked::<T, S, A, 1, 1>(simd, product),
-            4..8 => blocked::<T, S, A, 1, 2>(simd, product),
-            8.. => blocked::<T, S, A, 1, 4>(simd, product),
+        if registers >= 8 {
+            blocked::<T, S, A, 1, 4>(simd, product);
+        } else {
+            blocked::<T, S, A, 1, 2>(simd, product);
         }
     } else if registers >= 32 {
         blocked::<T, S, A, 12, 2>(simd, product);

@@ -1,14 +1,14 @@
 //! The kernels of stored formats do not allocate: what they need beside their operands is memory that the thread keeps.
 
-use gradchain_arith::{Isa, Native, Real, Summation, bf16, f16};
-use gradchain_kernels::{Kernels, Shape};
+use gradchain_arith::{Isa, Native, Summation, bf16, f16};
+use gradchain_kernels::{Kernels, Shape, Stored};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-fn check<T: Real>() {
+fn check<T: Stored>() {
     for (rows, inner, columns) in [(1, 300, 400), (8, 300, 200), (60, 70, 80), (1, 1, 1)] {
         let shape = Shape { rows, inner, columns };
         let (a, b) = (vec![T::round_from(1.5); rows * inner], vec![T::round_from(0.5); inner * columns]);

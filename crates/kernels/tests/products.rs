@@ -7,7 +7,8 @@ use gradchain_arith::{
     philox, wide_unit,
 };
 use gradchain_kernels::{
-    Kernels, MatrixMultiply, Shape, backward_step, forward_step, jacobian_product, matrixmultiply_times,
+    Kernels, MatrixMultiply, Shape, Stored, backward_step, forward_step, jacobian_product,
+    matrixmultiply_times,
 };
 use ndarray::{Array1, Array2};
 
@@ -68,7 +69,7 @@ const SHAPES: [(usize, usize, usize); 19] = [
     (7, 20, 130),
 ];
 
-fn check_definition<T: Real>() -> usize {
+fn check_definition<T: Stored>() -> usize {
     let definition = Emulated::new(T::FORMAT, Rules::default(), 0);
     let mut entries = 0;
     for (index, (rows, inner, columns)) in SHAPES.into_iter().enumerate() {
@@ -120,7 +121,7 @@ fn products_are_their_definitions_on_every_instruction_set() {
 }
 
 /// One number for all results of a format and summation: FNV-1a over the bits, in the order of the loops.
-fn hash<T: Real>(isa: Isa, summation: Summation) -> u64 {
+fn hash<T: Stored>(isa: Isa, summation: Summation) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for (index, (rows, inner, columns)) in SHAPES.into_iter().enumerate() {
         let a = numbers::<T>(1000 + index as u64, rows * inner, -1);
@@ -139,7 +140,7 @@ fn hash<T: Real>(isa: Isa, summation: Summation) -> u64 {
 }
 
 /// The hashes of all summations; 0 for one that the format does not have.
-fn hashes<T: Real>(isa: Isa) -> [u64; 7] {
+fn hashes<T: Stored>(isa: Isa) -> [u64; 7] {
     Summation::ALL.map(|s| if s.is_defined_for(T::FORMAT) { hash::<T>(isa, s) } else { 0 })
 }
 
@@ -225,7 +226,7 @@ const LARGE: [(usize, usize, usize); 9] = [
 /// Entries drawn from large results are the scalar definition of their own: blocking changes no bit.
 #[test]
 fn blocks_and_tiles_change_no_bit() {
-    fn check<T: Real>() -> usize {
+    fn check<T: Stored>() -> usize {
         let definition = Emulated::new(T::FORMAT, Rules::default(), 0);
         let mut entries = 0;
         for (index, (rows, inner, columns)) in LARGE.into_iter().enumerate() {
@@ -271,7 +272,7 @@ fn blocks_and_tiles_change_no_bit() {
 /// Products large enough for threads: the same bits on 1, 2, 3 and 7 of them, whether rows or columns are shared out.
 #[test]
 fn threads_change_no_bit() {
-    fn check<T: Real>() {
+    fn check<T: Stored>() {
         for (index, (rows, inner, columns)) in
             [(1, 1100, 2000), (1, 3000, 700), (9, 500, 650), (64, 130, 333), (150, 200, 190)]
                 .into_iter()
@@ -355,7 +356,7 @@ fn exact_entry(terms: impl Iterator<Item = (f64, f64)>) -> (FBig, FBig) {
 
 #[test]
 fn errors_stay_within_the_published_bounds() {
-    fn check<T: Real>() {
+    fn check<T: Stored>() {
         let exact = |x: f64| FBig::try_from(x).unwrap().with_precision(0).value();
         let format = T::FORMAT;
         for inner in [1, 2, 3, 10, 100, 200] {
@@ -436,7 +437,7 @@ fn views_of_any_layout() {
 
 #[test]
 fn matrixmultiply_agrees_within_the_bound_of_any_order() {
-    fn check<T: Real + MatrixMultiply>() {
+    fn check<T: Stored + MatrixMultiply>() {
         let shape = Shape { rows: 5, inner: 40, columns: 33 };
         let a = numbers::<T>(1, 5 * 40, 0);
         let b = numbers::<T>(2, 40 * 33, 0);
@@ -473,7 +474,7 @@ fn a_wrong_shape_panics_with_the_shapes() {
 }
 
 /// One entry: the sum of `terms` products x · 1.
-fn sum_of_equal<T: Real>(summation: Summation, x: f64, terms: usize) -> f64 {
+fn sum_of_equal<T: Stored>(summation: Summation, x: f64, terms: usize) -> f64 {
     let mut out = [T::default()];
     let shape = Shape { rows: 1, inner: terms, columns: 1 };
     let (a, b) = (vec![T::round_from(x); terms], vec![T::round_from(1.0); terms]);
