@@ -9,6 +9,8 @@ use crate::cell::{Cell, Measure};
 use crate::gain::Gain;
 use gradchain_activations::Activation;
 use gradchain_arith::{Format, Rules};
+use gradchain_chain::Network;
+use gradchain_kernels::Plan;
 
 /// The most that a cell may need, 16 GiB: what a workstation has.
 pub(crate) const MAX_CELL_BYTES: f64 = 16.0 * GIB;
@@ -27,62 +29,54 @@ const LAYER: f64 = 360.0;
 /// Bytes of what one draw says about a gradient, kept until the row is written.
 const SAMPLE: f64 = 400.0;
 
-/// The size of a network. Numbers are f64: sizes that are too large for a machine must not overflow here.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Size {
-    /// Layers.
-    pub(crate) layers: f64,
-    /// Weights of all layers.
-    pub(crate) weights: f64,
-    /// Outputs of all layers, and the inputs.
-    pub(crate) units: f64,
+/// n_0 .. n_d of the networks that `cell` draws. The measure `layers` has other widths at its two ends, which do not matter here.
+pub(crate) fn drawn(cell: &Cell) -> Vec<usize> {
+    (0..=cell.depth).map(|t| cell.width_at(t)).collect()
 }
 
-impl Size {
-    /// The size of the networks that `cell` draws: `depth` layers of one width. The measure `layers` has other widths at its two ends, which do
-    /// not matter here.
-    pub(crate) fn drawn(cell: &Cell) -> Size {
-        let (depth, width) = (cell.depth as f64, cell.width as f64);
-        Size { layers: depth, weights: depth * width * width, units: (depth + 1.0) * width }
-    }
-
-    /// The size of `network`.
-    pub(crate) fn of(network: &gradchain_chain::Network) -> Size {
-        let sum = |size: fn(&gradchain_chain::Layer) -> f64| network.layers.iter().map(size).sum::<f64>();
-        Size {
-            layers: network.layers.len() as f64,
-            weights: sum(|layer| layer.weights.len() as f64),
-            units: sum(|layer| layer.outputs as f64) + network.inputs() as f64,
-        }
-    }
+/// n_0 .. n_d of `network`.
+pub(crate) fn widths_of(network: &Network) -> Vec<usize> {
+    [network.inputs()].into_iter().chain(network.layers.iter().map(|layer| layer.outputs)).collect()
 }
 
-/// The bytes that `cell` needs with networks of this size.
-pub(crate) fn estimate(cell: &Cell, size: Size) -> f64 {
+/// The bytes that `cell` needs with networks of these widths. They are f64: sizes that are too large for a machine must not overflow here.
+pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
+    let batch = cell.batch as f64;
+    let layers = widths.len().saturating_sub(1) as f64;
+    let units: f64 = widths.iter().map(|&n| n as f64).sum();
+    let weights: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
     let number = bytes_of_number(cell);
     let rest = match &cell.gain {
-        Some(Gain::Constant(_) | Gain::Alternating(..)) if cell.width == 1 => F64,
+        Some(Gain::Constant(_) | Gain::Alternating(..)) if widths.iter().all(|&n| n == 1) => F64,
         Some(Gain::Constant(_) | Gain::Alternating(..) | Gain::Normal { .. }) | None => 0.0,
     };
-    let weights = size.weights * (F64 + rest + number + F64);
     let slope = match cell.activation {
         Activation::Identity => 0.0,
         Activation::Relu => F64,
         Activation::Sigmoid | Activation::Tanh => SLOPE,
     };
     let trace = if cell.activation == Activation::Identity { 0.0 } else { 2.0 * number };
-    let unit = match cell.measure {
+    // Bytes for each weight beside its three copies, for each unit and sample, the gradients that a draw tells of, and what else there is.
+    let (weight, unit, gradients, more) = match cell.measure {
         // The computed gradients.
-        Measure::Chain => F64 + trace + slope,
+        Measure::Chain => (0.0, F64 + trace + slope, 1.0, 0.0),
         // The same, those of both references, and the values of the reference under way, which are kept for linear layers too.
-        Measure::Layers => F64 + 2.0 * number + slope + 3.0 * REFERENCE,
+        Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE, layers, 0.0),
+        // The magnitudes of the weights; intermediate products, and one of them as f64.
+        Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
     };
-    let gradients = match cell.measure {
-        Measure::Chain => 1.0,
-        Measure::Layers => size.layers,
-    };
-    let samples = cell.draws as f64 * gradients * SAMPLE;
-    weights + size.units * cell.batch as f64 * unit + size.layers * LAYER + samples
+    weights * (F64 + rest + number + F64 + weight)
+        + units * batch * unit
+        + layers * LAYER
+        + cell.draws as f64 * gradients * SAMPLE
+        + more
+}
+
+/// The most numbers that products of matrices in the order of the cell take at once. An order that cannot be planned takes none: measuring
+/// the cell says why.
+fn intermediates(cell: &Cell, widths: &[usize]) -> f64 {
+    let dimensions: Vec<usize> = [cell.batch].into_iter().chain(widths.iter().rev().copied()).collect();
+    Plan::new(cell.association, &dimensions).map_or(0.0, |plan| plan.peak_numbers() as f64)
 }
 
 /// What a number of the format takes in the arithmetic of the cell: emulated formats compute in f64.
@@ -99,7 +93,7 @@ mod tests {
     use gradchain_arith::Rounding;
 
     fn of(cell: &Cell) -> f64 {
-        estimate(cell, Size::drawn(cell))
+        estimate(cell, &drawn(cell))
     }
 
     #[test]
@@ -124,5 +118,22 @@ mod tests {
         assert_eq!(of(&Cell { activation: Activation::Tanh, ..cell.clone() }), bytes(40.0, 20.0));
         assert_eq!(of(&Cell { draws: 11, ..cell.clone() }), bytes(8.0, 20.0) + 4000.0);
         assert_eq!(of(&Cell { measure: Measure::Layers, ..cell }), bytes(64.0, 20.0 + 400.0) - 400.0);
+    }
+
+    #[test]
+    fn orders_of_multiplication_count_with_their_intermediate_products() {
+        let cell = Cell {
+            measure: Measure::Association,
+            widths: Some("bottleneck:1000,1".parse().unwrap()),
+            depth: 2,
+            batch: 5,
+            ..Cell::default()
+        };
+        // Two matrices of 1000 weights, 2001 units; the order decides whether their product of 1000 x 1000 is ever made.
+        let rest = 2000.0 * 28.0 + 2001.0 * 5.0 * 8.0 + 2.0 * 360.0 + 400.0;
+        for (association, peak) in [("vector-first", 5.0 * 1001.0), ("matrix-first", 1e6 + 5.0 * 1000.0)] {
+            let cell = Cell { association: association.parse().unwrap(), ..cell.clone() };
+            assert_eq!(of(&cell), rest + peak * 12.0, "{association}");
+        }
     }
 }
