@@ -12,6 +12,11 @@
 //! Sums wait in memory between blocks, unrounded: that is exact, so the blocking changes no bit. 16-bit numbers are widened where they are
 //! prepared, a panel at a time.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "indices into arrays of registers: plain loops are unrolled whole, iterators over several arrays are not always"
+)]
+
 use crate::native::{Left, Out, Product, Right};
 use gradchain_arith::{Accumulator, Computed, LANES, Real, Simd};
 use std::ops::Range;
@@ -158,7 +163,7 @@ impl Part {
             column,
             width,
             direct,
-            in_twos: whole && P % 2 == 0 && !product.right.turned,
+            in_twos: whole && P.is_multiple_of(2) && !product.right.turned,
             block,
             first_sum: (column - self.columns.start) / LANES * A::STATE,
             sums_stride: vectors * A::STATE,
@@ -326,7 +331,7 @@ impl Tile {
                 second = &right.values[start + right.stride..][..P * LANES];
             }
             let mut b = [A::splat(simd, A::Number::default()); P];
-            if P % 2 == 0 {
+            if P.is_multiple_of(2) {
                 let (first, second) = (first.as_chunks().0, second.as_chunks().0);
                 for pair in 0..P / 2 {
                     let second = if A::TERMS == 1 || has_second { &second[pair] } else { &zeros };
@@ -445,7 +450,7 @@ fn prepare_right<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(
         let term = (block.start + step) * A::TERMS;
         let start = term * right.stride + columns.start;
         let has_second = A::TERMS == 2 && term + 1 < inner;
-        if P % 2 == 0 && columns.len() == P * LANES {
+        if P.is_multiple_of(2) && columns.len() == P * LANES {
             let first = right.values[start..][..P * LANES].as_chunks().0;
             let second = if has_second {
                 right.values[start + right.stride..][..P * LANES].as_chunks().0

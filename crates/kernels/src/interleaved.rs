@@ -5,6 +5,11 @@
 //! and with an odd index ([`Real::EVEN_ODD`]). Which of the halvings of the sums goes over lanes, and which over vectors, follows from that;
 //! each adds the same two sums.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "indices into arrays of registers: plain loops are unrolled whole, iterators over several arrays are not always"
+)]
+
 use crate::native::Product;
 use gradchain_arith::{Computed, INTERLEAVED, LANES, Real, Simd};
 

@@ -105,11 +105,8 @@ pub(crate) enum Out<'a, T> {
     /// A matrix, whose rows begin `stride` numbers apart.
     Whole { values: &'a mut [T], stride: usize },
     /// Some columns of a matrix: a piece of each of its rows.
-    Pieces([&'a mut [T]; MAX_PIECES]),
+    Pieces(&'a mut [&'a mut [T]]),
 }
-
-/// The most rows whose columns are shared out between threads.
-pub(crate) const MAX_PIECES: usize = 64;
 
 impl<T> Out<'_, T> {
     #[inline(always)]

@@ -8,6 +8,11 @@
 //! Measured on Zen 4: memory comes fastest in one stream, or in streams whose rows are a page apart; asking for lines ahead of their use only slows
 //! that down.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "indices into arrays of registers: plain loops are unrolled whole, iterators over several arrays are not always"
+)]
+
 use crate::native::{Product, Right};
 use gradchain_arith::{Accumulator, Computed, LANES, Real, Simd};
 

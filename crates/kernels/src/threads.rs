@@ -1,10 +1,12 @@
 //! Large products on the threads of the current rayon pool: each thread computes whole entries, so that no sum knows how many there are.
 
-use crate::native::{MAX_PIECES, Out, Product};
+use crate::native::{Out, Product};
 use std::array::from_fn;
 
 /// Products of numbers that are worth a thread: some ten microseconds.
 const GRAIN: usize = 1 << 18;
+/// The most rows whose columns are shared out; of more rows the rows are.
+const MAX_PIECES: usize = 64;
 /// Columns are shared out in whole cache lines and vectors.
 const COLUMN_GRAIN: usize = 64;
 
@@ -26,59 +28,48 @@ fn split<T: Copy + Send + Sync>(
     parts: usize,
     work: &(impl Fn(Product<'_, T>) + Sync),
 ) {
-    if parts == 1 {
-        return work(product);
-    }
+    let Product { left, right, out, rows, inner, columns } = product;
     let share =
         |whole: usize, grain: usize| (whole * (parts / 2)).div_ceil(parts).next_multiple_of(grain).min(whole);
-    let halves = if product.rows > MAX_PIECES {
-        let rows = share(product.rows, 1);
-        split_rows(product, rows)
-    } else {
-        let columns = share(product.columns, COLUMN_GRAIN);
-        if columns == product.columns {
-            return work(product);
-        }
-        split_columns(product, columns)
+    let by_rows = rows > MAX_PIECES;
+    let at = if by_rows { share(rows, 1) } else { share(columns, COLUMN_GRAIN) };
+    if parts == 1 || (!by_rows && at == columns) {
+        return work(Product { left, right, out, rows, inner, columns });
+    }
+    let both = |first: Product<'_, T>, second: Product<'_, T>| {
+        rayon::join(|| split(first, parts / 2, work), || split(second, parts - parts / 2, work));
     };
-    let [first, second] = halves;
-    rayon::join(|| split(first, parts / 2, work), || split(second, parts - parts / 2, work));
-}
-
-fn split_rows<T: Copy>(product: Product<'_, T>, at: usize) -> [Product<'_, T>; 2] {
-    let Product { left, right, out, rows, inner, columns } = product;
-    let (upper, lower) = match out {
+    if by_rows {
+        let Out::Whole { values, stride } = out else {
+            unreachable!("pieces are few rows, which are not shared out")
+        };
+        let (upper, lower) = values.split_at_mut(at * stride);
+        let (upper, lower) = (Out::Whole { values: upper, stride }, Out::Whole { values: lower, stride });
+        return both(
+            Product { left, right, out: upper, rows: at, inner, columns },
+            Product { left: left.skip(at), right, out: lower, rows: rows - at, inner, columns },
+        );
+    }
+    let mut first: [&mut [T]; MAX_PIECES] = from_fn(|_| Default::default());
+    let mut second: [&mut [T]; MAX_PIECES] = from_fn(|_| Default::default());
+    let mut share_row = |i: usize, row| (first[i], second[i]) = <[T]>::split_at_mut(row, at);
+    match out {
         Out::Whole { values, stride } => {
-            let (upper, lower) = values.split_at_mut(at * stride);
-            (Out::Whole { values: upper, stride }, Out::Whole { values: lower, stride })
+            values.chunks_mut(stride).enumerate().for_each(|(i, row)| share_row(i, row));
         }
-        Out::Pieces(_) => unreachable!("pieces are few rows, which are not split"),
-    };
-    let lower_left = left.skip(at);
-    [
-        Product { left, right, out: upper, rows: at, inner, columns },
-        Product { left: lower_left, right, out: lower, rows: rows - at, inner, columns },
-    ]
-}
-
-fn split_columns<T: Copy>(product: Product<'_, T>, at: usize) -> [Product<'_, T>; 2] {
-    let Product { left, right, out, rows, inner, columns } = product;
-    let mut pieces: [&mut [T]; MAX_PIECES] = match out {
-        Out::Whole { values, stride } => {
-            let mut of_rows = values.chunks_mut(stride);
-            from_fn(|_| of_rows.next().unwrap_or_default())
+        Out::Pieces(pieces) => {
+            pieces.iter_mut().enumerate().for_each(|(i, row)| share_row(i, std::mem::take(row)));
         }
-        Out::Pieces(pieces) => pieces,
-    };
-    let second = pieces.each_mut().map(|piece| {
-        let whole = std::mem::take(piece);
-        let (first, second) = whole.split_at_mut(at.min(whole.len()));
-        *piece = first;
-        second
-    });
-    let second_right = right.skip(at);
-    [
-        Product { left, right, out: Out::Pieces(pieces), rows, inner, columns: at },
-        Product { left, right: second_right, out: Out::Pieces(second), rows, inner, columns: columns - at },
-    ]
+    }
+    both(
+        Product { left, right, out: Out::Pieces(&mut first[..rows]), rows, inner, columns: at },
+        Product {
+            left,
+            right: right.skip(at),
+            out: Out::Pieces(&mut second[..rows]),
+            rows,
+            inner,
+            columns: columns - at,
+        },
+    );
 }

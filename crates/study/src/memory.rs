@@ -105,7 +105,10 @@ mod tests {
         assert_eq!(of(&Cell { format: Format::F64, ..cell.clone() }), weights * 24.0 + rest);
         // Computed in f64: 4 bytes more of each weight.
         assert_eq!(of(&Cell { rounding: Rounding::Zero, ..cell.clone() }), weights * 24.0 + rest);
-        assert_eq!(of(&Cell { format: Format::E4M3, ..cell }), weights * 24.0 + rest);
+        assert_eq!(of(&Cell { format: Format::E4M3, ..cell.clone() }), weights * 24.0 + rest);
+        // Ten layers of 1000 x 10 and 10 x 1000.
+        let narrow = Cell { widths: Some("alternating:1000,10".parse().unwrap()), ..cell };
+        assert_eq!(of(&narrow), 1e5 * 20.0 + (6.0 * 1000.0 + 5.0 * 10.0) * 8.0 + 10.0 * 360.0 + 400.0);
     }
 
     #[test]

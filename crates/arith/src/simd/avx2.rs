@@ -393,23 +393,20 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn dot_bf16(self, a: F32, b: F32, sum: F32) -> F32 {
         // SAFETY: the token proves AVX2.
-        let first = |x: F32| {
-            x.map(|x| unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(x))) })
+        let parts = |x: F32| unsafe {
+            let bits = [_mm256_castps_si256(x[0]), _mm256_castps_si256(x[1])];
+            let mask = _mm256_set1_ps(f32::from_bits(0xffff_0000));
+            let first = [_mm256_slli_epi32::<16>(bits[0]), _mm256_slli_epi32::<16>(bits[1])];
+            [
+                [_mm256_castsi256_ps(first[0]), _mm256_castsi256_ps(first[1])],
+                [_mm256_and_ps(x[0], mask), _mm256_and_ps(x[1], mask)],
+            ]
         };
-        // SAFETY: the token proves AVX.
-        let second =
-            |x: F32| x.map(|x| unsafe { _mm256_and_ps(x, _mm256_set1_ps(f32::from_bits(0xffff_0000))) });
         // SAFETY: the token proves AVX.
         let zero_below = |x: F32, y: F32, limit: f32| unsafe {
             [zero_below(x[0], y[0], limit), zero_below(x[1], y[1], limit)]
         };
-        dot_bf16_in_steps(self, [first(a), second(a)], [first(b), second(b)], sum, zero_below)
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, values: &[T], index: usize) {
-        // SAFETY: the token proves SSE; a prefetch reads nothing, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast()) }
+        dot_bf16_in_steps(self, parts(a), parts(b), sum, zero_below)
     }
 }
 

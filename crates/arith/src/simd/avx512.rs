@@ -361,12 +361,6 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         };
         dot_bf16_in_steps(self, parts(a), parts(b), sum, zero_below)
     }
-
-    #[inline(always)]
-    fn prefetch<T>(self, values: &[T], index: usize) {
-        // SAFETY: the token proves SSE; a prefetch reads nothing, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast()) }
-    }
 }
 
 /// [`Simd::transpose_f32`]: pairs, then pairs of pairs within quarters of a register, then the quarters.

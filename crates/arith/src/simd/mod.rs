@@ -124,9 +124,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// is added first, then that of the first ones, each addition with its product rounded once to f32; subnormal operands, sums and
     /// results are taken for zeros of their sign.
     fn dot_bf16(self, a: Self::F32, b: Self::F32, sum: Self::F32) -> Self::F32;
-
-    /// Asks for the cache line of `values[index]`, which need not exist, ahead of its use. It changes nothing but time.
-    fn prefetch<T>(self, values: &[T], index: usize);
 }
 
 /// [`Simd::dot_bf16`] where the CPU has no instruction for it, from the parts of the pairs. `zero_below(x, y, limit)` is x, and zeros of its

@@ -197,9 +197,6 @@ impl Simd for Portable {
             from_fn(|i| zero_below(x[i], y[i], limit))
         })
     }
-
-    #[inline(always)]
-    fn prefetch<T>(self, _values: &[T], _index: usize) {}
 }
 
 /// The bits of two bf16 numbers in one f32, `first` below.
