@@ -5,7 +5,7 @@ mod common;
 
 use common::{cases, chain_network, floats, mlp_network, read};
 use gradchain_activations::Path;
-use gradchain_arith::{Isa, Native, Summation, bf16, f16, wide_unit};
+use gradchain_arith::{Format, Isa, Native, Summation, bf16, f16, wide_unit};
 use gradchain_chain::{Rounded, Setting, Step, Trace, backward, bias_gradient, forward, weight_gradient};
 use gradchain_drift::{Scaled, norm};
 use gradchain_gradients::Remedy;
@@ -223,14 +223,15 @@ fn jacobian_products_stay_within_the_published_bounds() {
     let (data, json) = read("chain");
     let file = SafeTensors::deserialize(&data).expect("safetensors");
     let with_product = |case: &&Value| case["has_matrix_product"] == true;
-    for (dtype, check) in [
-        ("f16", check_product::<f16> as fn(&SafeTensors<'_>, &Value, Summation) -> Option<f64>),
-        ("bf16", check_product::<bf16>),
-        ("f32", check_product::<f32>),
-        ("f64", check_product::<f64>),
+    for (format, check) in [
+        (Format::F16, check_product::<f16> as fn(&SafeTensors<'_>, &Value, Summation) -> Option<f64>),
+        (Format::BF16, check_product::<bf16>),
+        (Format::F32, check_product::<f32>),
+        (Format::F64, check_product::<f64>),
     ] {
-        for summation in Summation::ALL {
-            let of_format = cases(&json).iter().filter(with_product).filter(|case| case["dtype"] == dtype);
+        let dtype = format.to_string();
+        for summation in Summation::of(format) {
+            let of_format = cases(&json).iter().filter(with_product).filter(|case| case["dtype"] == *dtype);
             let shares: Vec<f64> = of_format.filter_map(|case| check(&file, case, summation)).collect();
             let worst = shares.iter().copied().fold(0.0, f64::max);
             println!("{dtype} {summation}: {} products, at most {worst:.2e} of the bound", shares.len());

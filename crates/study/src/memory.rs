@@ -9,6 +9,8 @@ use crate::cell::{Cell, Measure};
 use crate::gain::Gain;
 use gradchain_activations::Activation;
 use gradchain_arith::{Format, Rules};
+use gradchain_chain::Network;
+use gradchain_kernels::Plan;
 
 /// The most that a cell may need, 16 GiB: what a workstation has.
 pub(crate) const MAX_CELL_BYTES: f64 = 16.0 * GIB;
@@ -27,76 +29,54 @@ const LAYER: f64 = 360.0;
 /// Bytes of what one draw says about a gradient, kept until the row is written.
 const SAMPLE: f64 = 400.0;
 
-/// The size of a network. Numbers are f64: sizes that are too large for a machine must not overflow here.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Size {
-    /// Layers.
-    pub(crate) layers: f64,
-    /// Weights of all layers.
-    pub(crate) weights: f64,
-    /// Outputs of all layers, and the inputs.
-    pub(crate) units: f64,
+/// n_0 .. n_d of the networks that `cell` draws. The measure `layers` has other widths at its two ends, which do not matter here.
+pub(crate) fn drawn(cell: &Cell) -> Vec<usize> {
+    (0..=cell.depth).map(|t| cell.width_at(t)).collect()
 }
 
-impl Size {
-    /// The size of the networks that `cell` draws: `depth` layers of the widths of the cell. The measure `layers` has other widths at its two ends, which do
-    /// not matter here.
-    pub(crate) fn drawn(cell: &Cell) -> Size {
-        let layers = cell.depth as f64;
-        if cell.widths.is_none() {
-            let width = cell.width as f64;
-            return Size { layers, weights: layers * width * width, units: (layers + 1.0) * width };
-        }
-        let width = |t: usize| cell.width_at(t) as f64;
-        Size {
-            layers,
-            weights: (0..cell.depth).map(|t| width(t) * width(t + 1)).sum(),
-            units: (0..=cell.depth).map(width).sum(),
-        }
-    }
-
-    /// The size of `network`.
-    pub(crate) fn of(network: &gradchain_chain::Network) -> Size {
-        let sum = |size: fn(&gradchain_chain::Layer) -> f64| network.layers.iter().map(size).sum::<f64>();
-        Size {
-            layers: network.layers.len() as f64,
-            weights: sum(|layer| layer.weights.len() as f64),
-            units: sum(|layer| layer.outputs as f64) + network.inputs() as f64,
-        }
-    }
+/// n_0 .. n_d of `network`.
+pub(crate) fn widths_of(network: &Network) -> Vec<usize> {
+    [network.inputs()].into_iter().chain(network.layers.iter().map(|layer| layer.outputs)).collect()
 }
 
-/// The bytes that `cell` needs with networks of this size.
-pub(crate) fn estimate(cell: &Cell, size: Size) -> f64 {
+/// The bytes that `cell` needs with networks of these widths. They are f64: sizes that are too large for a machine must not overflow here.
+pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
+    let batch = cell.batch as f64;
+    let layers = widths.len().saturating_sub(1) as f64;
+    let units: f64 = widths.iter().map(|&n| n as f64).sum();
+    let weights: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
     let number = bytes_of_number(cell);
     let rest = match &cell.gain {
-        Some(Gain::Constant(_) | Gain::Alternating(..)) if cell.width == 1 => F64,
+        Some(Gain::Constant(_) | Gain::Alternating(..)) if widths.iter().all(|&n| n == 1) => F64,
         Some(Gain::Constant(_) | Gain::Alternating(..) | Gain::Normal { .. }) | None => 0.0,
     };
-    // Products of matrices take the place of their factors, and may be as many numbers; each is looked at as f64 numbers.
-    let products = match cell.measure {
-        Measure::Association => number + F64,
-        Measure::Chain | Measure::Layers => 0.0,
-    };
-    let weights = size.weights * (F64 + rest + number + F64 + products);
     let slope = match cell.activation {
         Activation::Identity => 0.0,
         Activation::Relu => F64,
         Activation::Sigmoid | Activation::Tanh => SLOPE,
     };
     let trace = if cell.activation == Activation::Identity { 0.0 } else { 2.0 * number };
-    let unit = match cell.measure {
+    // Bytes for each weight beside its three copies, for each unit and sample, the gradients that a draw tells of, and what else there is.
+    let (weight, unit, gradients, more) = match cell.measure {
         // The computed gradients.
-        Measure::Chain | Measure::Association => F64 + trace + slope,
+        Measure::Chain => (0.0, F64 + trace + slope, 1.0, 0.0),
         // The same, those of both references, and the values of the reference under way, which are kept for linear layers too.
-        Measure::Layers => F64 + 2.0 * number + slope + 3.0 * REFERENCE,
+        Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE, layers, 0.0),
+        // The magnitudes of the weights; intermediate products, and one of them as f64.
+        Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
     };
-    let gradients = match cell.measure {
-        Measure::Chain | Measure::Association => 1.0,
-        Measure::Layers => size.layers,
-    };
-    let samples = cell.draws as f64 * gradients * SAMPLE;
-    weights + size.units * cell.batch as f64 * unit + size.layers * LAYER + samples
+    weights * (F64 + rest + number + F64 + weight)
+        + units * batch * unit
+        + layers * LAYER
+        + cell.draws as f64 * gradients * SAMPLE
+        + more
+}
+
+/// The most numbers that products of matrices in the order of the cell take at once. An order that cannot be planned takes none: measuring
+/// the cell says why.
+fn intermediates(cell: &Cell, widths: &[usize]) -> f64 {
+    let dimensions: Vec<usize> = [cell.batch].into_iter().chain(widths.iter().rev().copied()).collect();
+    Plan::new(cell.association, &dimensions).map_or(0.0, |plan| plan.peak_numbers() as f64)
 }
 
 /// What a number of the format takes in the arithmetic of the cell: emulated formats compute in f64.
@@ -113,7 +93,7 @@ mod tests {
     use gradchain_arith::Rounding;
 
     fn of(cell: &Cell) -> f64 {
-        estimate(cell, Size::drawn(cell))
+        estimate(cell, &drawn(cell))
     }
 
     #[test]
@@ -126,7 +106,6 @@ mod tests {
         // Computed in f64: 4 bytes more of each weight.
         assert_eq!(of(&Cell { rounding: Rounding::Zero, ..cell.clone() }), weights * 24.0 + rest);
         assert_eq!(of(&Cell { format: Format::E4M3, ..cell.clone() }), weights * 24.0 + rest);
-        assert_eq!(of(&Cell { measure: Measure::Association, ..cell.clone() }), weights * 32.0 + rest);
         // Ten layers of 1000 x 10 and 10 x 1000.
         let narrow = Cell { widths: Some("alternating:1000,10".parse().unwrap()), ..cell };
         assert_eq!(of(&narrow), 1e5 * 20.0 + (6.0 * 1000.0 + 5.0 * 10.0) * 8.0 + 10.0 * 360.0 + 400.0);
@@ -142,5 +121,22 @@ mod tests {
         assert_eq!(of(&Cell { activation: Activation::Tanh, ..cell.clone() }), bytes(40.0, 20.0));
         assert_eq!(of(&Cell { draws: 11, ..cell.clone() }), bytes(8.0, 20.0) + 4000.0);
         assert_eq!(of(&Cell { measure: Measure::Layers, ..cell }), bytes(64.0, 20.0 + 400.0) - 400.0);
+    }
+
+    #[test]
+    fn orders_of_multiplication_count_with_their_intermediate_products() {
+        let cell = Cell {
+            measure: Measure::Association,
+            widths: Some("bottleneck:1000,1".parse().unwrap()),
+            depth: 2,
+            batch: 5,
+            ..Cell::default()
+        };
+        // Two matrices of 1000 weights, 2001 units; the order decides whether their product of 1000 x 1000 is ever made.
+        let rest = 2000.0 * 28.0 + 2001.0 * 5.0 * 8.0 + 2.0 * 360.0 + 400.0;
+        for (association, peak) in [("vector-first", 5.0 * 1001.0), ("matrix-first", 1e6 + 5.0 * 1000.0)] {
+            let cell = Cell { association: association.parse().unwrap(), ..cell.clone() };
+            assert_eq!(of(&cell), rest + peak * 12.0, "{association}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 use crate::axis::Axis;
 use crate::cell::{Cell, Init, Measure, NetworkFile};
 use crate::grid::{MAX_CELLS, list};
-use crate::memory::{GIB, MAX_CELL_BYTES, Size, estimate};
+use crate::memory::{GIB, MAX_CELL_BYTES, drawn, estimate, widths_of};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -156,7 +156,7 @@ impl Study {
     fn cell(&self, grid: &[Values], choice: &[usize], files: &mut Files<'_>) -> Result<Cell, StudyError> {
         let (study, measure, draws, seed) = (self.name.clone(), self.measure, self.draws, self.seed);
         let mut cell = Cell { study, measure, draws, seed, ..Cell::default() };
-        let mut size = None;
+        let mut widths = None;
         for (values, &at) in grid.iter().zip(choice) {
             let at_axis = |message| self.error(values, message);
             values.axis.set(&mut cell, &values.texts[at]).map_err(at_axis)?;
@@ -164,24 +164,25 @@ impl Study {
                 && values.axis == Axis::Init
             {
                 let network = files.read(file, values.origin).map_err(at_axis)?;
-                (file.bytes, size) = (network.bytes, Some(network.size));
+                (file.bytes, widths) = (network.bytes, Some(network.widths));
                 self.alone(grid, values, &file.path)?;
             }
         }
         if let Some((axis, message)) = cell.contradiction() {
-            let of_axis = grid.iter().find(|values| values.axis == axis);
-            return Err(
-                of_axis.map_or_else(|| self.whole(&message), |values| self.error(values, message.clone()))
-            );
+            return Err(match grid.iter().find(|values| values.axis == axis) {
+                Some(values) => self.error(values, message),
+                None => self.whole(&message),
+            });
         }
-        self.fits(grid, &cell, size.unwrap_or_else(|| Size::drawn(&cell)))?;
+        self.fits(grid, &cell, widths.as_deref())?;
         Ok(cell)
     }
 
     /// Refuses axes that a network file takes the place of. `--set init=file:..` takes the place of those in the study file too, since the command
     /// line cannot leave them out.
     fn alone(&self, grid: &[Values], init: &Values, path: &str) -> Result<(), StudyError> {
-        const REPLACED: [Axis; 4] = [Axis::WeightScale, Axis::BiasScale, Axis::Width, Axis::Depth];
+        const REPLACED: [Axis; 5] =
+            [Axis::WeightScale, Axis::BiasScale, Axis::Width, Axis::Widths, Axis::Depth];
         let set = grid.iter().find(|values| REPLACED.contains(&values.axis) && values.origin >= init.origin);
         set.map_or(Ok(()), |values| {
             let (name, value) = (values.axis.name(), values.texts.join(","));
@@ -192,15 +193,16 @@ impl Study {
         })
     }
 
-    /// Refuses a cell that needs more memory than any cell may.
-    fn fits(&self, grid: &[Values], cell: &Cell, size: Size) -> Result<(), StudyError> {
-        let bytes = estimate(cell, size);
+    /// Refuses a cell that needs more memory than any cell may; `widths` are those of the network of its file.
+    fn fits(&self, grid: &[Values], cell: &Cell, widths: Option<&[usize]>) -> Result<(), StudyError> {
+        let bytes = widths.map_or_else(|| estimate(cell, &drawn(cell)), |widths| estimate(cell, widths));
         if bytes <= MAX_CELL_BYTES {
             return Ok(());
         }
         // One decimal, rounded up: what is refused never reads as what is allowed.
         let needs = (bytes / GIB * 10.0).ceil() / 10.0;
-        let drawn = || format!("width {}, depth {}", cell.width, cell.depth);
+        let widths = cell.widths.map_or(format!("width {}", cell.width), |widths| format!("widths {widths}"));
+        let drawn = || format!("{widths}, depth {}", cell.depth);
         let network =
             if let Init::File(file) = &cell.init { format!("init file:{}", file.path) } else { drawn() };
         let message = format!(
@@ -209,7 +211,7 @@ impl Study {
             cell.draws,
             MAX_CELL_BYTES / GIB
         );
-        let sizes = [Axis::Width, Axis::Depth, Axis::Batch];
+        let sizes = [Axis::Width, Axis::Widths, Axis::Depth, Axis::Batch];
         let axis =
             grid.iter().filter(|values| sizes.contains(&values.axis)).max_by_key(|values| values.origin);
         Err(axis.map_or_else(|| self.whole(&message), |values| self.error(values, message.clone())))
@@ -236,11 +238,11 @@ struct Files<'a> {
     known: BTreeMap<(Arc<str>, Origin), ReadFile>,
 }
 
-/// The content of a network file, and how large the network is.
+/// The content of a network file, and the widths of the network, from the input on.
 #[derive(Clone)]
 struct ReadFile {
     bytes: Arc<[u8]>,
-    size: Size,
+    widths: Arc<[usize]>,
 }
 
 impl Files<'_> {
@@ -254,7 +256,7 @@ impl Files<'_> {
         // A file that is no network must stop the study before hours of other cells, not after them.
         let network = gradchain_chain::from_safetensors(&bytes, Cell::default().activation)
             .map_err(|e| format!("{}: {e}", file.path))?;
-        let read = ReadFile { bytes, size: Size::of(&network) };
+        let read = ReadFile { bytes, widths: widths_of(&network).into() };
         self.known.insert(key, read.clone());
         Ok(read)
     }

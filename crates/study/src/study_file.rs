@@ -439,6 +439,11 @@ mod tests {
                 &[],
                 "leave bias_scale out, or give each `init`",
             ),
+            (
+                "axes.init = 'file:x'\naxes.widths = 'alternating:1,2'",
+                &[],
+                "s.toml:4:15: widths: `alternating:1,2` has",
+            ),
             ("axes.init = 'file:x'", &["depth=3"], "--set: depth: `3` has no effect: init=file:x gives"),
             (
                 "axes.width = 2",
@@ -469,6 +474,10 @@ mod tests {
             ),
             ("axes.depth = [1, 10000000]", "s.toml:3:14: depth: width 64, depth 10000000, batch 1"),
             ("axes.batch = 65536\naxes.depth = 5000", "width 64, depth 5000, batch 65536"),
+            (
+                "axes.widths = 'alternating:65536,65535'",
+                "s.toml:3:15: widths: widths alternating:65536,65535, depth 64",
+            ),
         ] {
             let message = cells(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text:?}: {message}");
