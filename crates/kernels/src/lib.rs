@@ -1,7 +1,8 @@
 //! Matrix-chain kernels: pure functions of slices, with ndarray views at the door.
 //!
 //! The invariant of this crate: **every result is the stated summation of its products, whatever the shape, the blocking, the
-//! instruction set and the number of threads**. Vector lanes run over independent results, so that no kernel ever splits a sum.
+//! instruction set and the number of threads**. Vector lanes run over independent results, or over the partial
+//! sums of a summation that has them; no kernel splits a sum otherwise.
 //!
 //! All matrices are row-major. With W of shape m x n (m outputs, n inputs of a layer), batches as rows:
 //!

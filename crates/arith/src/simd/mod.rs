@@ -1,7 +1,8 @@
 //! SIMD tokens: one vector trait, an instance for each instruction set, and the choice between them at run time.
 //!
 //! A vector always has [`LANES`] numbers, whatever the registers of the machine hold, so that an algorithm written over [`Simd`] does the
-//! same operations in the same order on every instruction set. Lanes are independent results: no operation here mixes them.
+//! same operations in the same order on every instruction set. Lanes are independent results: no arithmetic here mixes them, and
+//! what moves numbers between lanes changes none.
 //!
 //! NaN is one value: its sign and payload are not specified, and hashes take every NaN for the same.
 
