@@ -26,7 +26,8 @@ pub trait Real: Copy + Default + PartialEq + PartialOrd + Debug + Send + Sync + 
     type Computed: Computed;
     /// The accumulator of [`Summation::Wide`](crate::Summation::Wide).
     type WideAccumulator<S: Simd>: Accumulator<Self, S>;
-    /// The accumulator of [`Summation::Bf16Dot`](crate::Summation::Bf16Dot); of another format than bf16, where that is not defined, a stand-in.
+    /// The accumulator of [`Summation::Bf16Dot`](crate::Summation::Bf16Dot); of another format than bf16, where that is not defined, a stand-in
+    /// that no kernel runs.
     type Bf16DotAccumulator<S: Simd>: Accumulator<Self, S>;
 
     /// `x` rounded once, to nearest.
