@@ -88,6 +88,8 @@ pub trait Real: Copy + Default + PartialEq + PartialOrd + Debug + Send + Sync + 
 pub trait Computed: Real<Computed = Self> {
     /// Runs `work` on `len` numbers of memory that begins at a cache line. What they hold is left over from earlier work.
     fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
+    /// Lane i is the sum of the lanes of `vectors[i]`: [`Simd::sum_lanes_f32`].
+    fn sum_lanes<S: Simd>(simd: S, vectors: &[Self::Vector<S>; LANES]) -> Self::Vector<S>;
 }
 
 /// [`Computed::with_scratch`] in `memory`, which grows where it is too short.
@@ -120,11 +122,21 @@ impl Computed for f32 {
     fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
         lend(&SCRATCH_F32, len, work)
     }
+
+    #[inline(always)]
+    fn sum_lanes<S: Simd>(simd: S, vectors: &[S::F32; LANES]) -> S::F32 {
+        simd.sum_lanes_f32(vectors)
+    }
 }
 
 impl Computed for f64 {
     fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f64]) -> R) -> R {
         lend(&SCRATCH_F64, len, work)
+    }
+
+    #[inline(always)]
+    fn sum_lanes<S: Simd>(simd: S, vectors: &[S::F64; LANES]) -> S::F64 {
+        simd.sum_lanes_f64(vectors)
     }
 }
 

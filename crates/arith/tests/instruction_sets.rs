@@ -236,6 +236,50 @@ fn squares_are_turned() {
     }
 }
 
+/// The sums of the lanes of vectors whose numbers differ so much in size that every order of adding gives another sum.
+struct LaneSums;
+
+impl WithSimd for LaneSums {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> bool {
+        let number = |i: usize, j: usize| {
+            let size = f64::powi(2.0, ((7 * i + 11 * j) % 40) as i32 - 20);
+            (1.0 + ((31 * i + 17 * j) % 97) as f64 / 64.0) * if (i ^ j) & 1 == 0 { size } else { -size }
+        };
+        let mut vectors = [simd.splat_f32(0.0); LANES];
+        let mut wide_vectors = [simd.splat_f64(0.0); LANES];
+        for i in 0..LANES {
+            vectors[i] = simd.load_f32(&from_fn(|j| number(i, j) as f32));
+            wide_vectors[i] = simd.load_f64(&from_fn(|j| number(i, j) / 3.0));
+        }
+        let (mut sums, mut wide_sums) = ([0.0; LANES], [0.0; LANES]);
+        simd.store_f32(simd.sum_lanes_f32(&vectors), &mut sums);
+        simd.store_f64(simd.sum_lanes_f64(&wide_vectors), &mut wide_sums);
+        let (mut expected, mut wide_expected) = ([0.0; LANES], [0.0; LANES]);
+        for i in 0..LANES {
+            let (mut x, mut wide): ([f32; LANES], [f64; LANES]) =
+                (from_fn(|j| number(i, j) as f32), from_fn(|j| number(i, j) / 3.0));
+            for left in [8, 4, 2, 1] {
+                for j in 0..left {
+                    x[j] += x[j + left];
+                    wide[j] += wide[j + left];
+                }
+            }
+            (expected[i], wide_expected[i]) = (x[0], wide[0]);
+        }
+        sums == expected && wide_sums == wide_expected
+    }
+}
+
+#[test]
+fn lanes_are_summed_by_halves() {
+    for isa in isas_of_this_cpu() {
+        assert!(isa.run(LaneSums), "{isa}");
+    }
+}
+
 struct Halves {
     first: u16,
 }

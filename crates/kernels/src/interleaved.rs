@@ -18,6 +18,10 @@ const TWO: usize = 2 * LANES;
 /// Pairs of vectors of partial sums.
 const PAIRS: usize = INTERLEAVED / TWO;
 
+/// Bytes of a row up to which two rows of B are taken at once, which halves the loads of A. Measured on Zen 4: of longer rows memory comes several
+/// times faster in one stream.
+const SHORT_ROW: usize = 512;
+
 type Vector<T, S> = <<T as Real>::Computed as Real>::Vector<S>;
 
 /// The product of a left factor with inner stride 1 and a turned right factor.
@@ -47,21 +51,22 @@ fn row_of_dots<T: Real, S: Simd>(
         let width = LANES.min(columns - first);
         let zero = T::Computed::splat(simd, T::Computed::default());
         let (mut totals, mut odd_totals) = ([zero; LANES], [zero; LANES]);
-        // One row of B after the other: memory comes fastest in one stream.
-        for k in 0..width {
-            let row = &right.values[(first + k) * right.stride..][..inner];
-            let [total, odd_total] = dot::<T, S>(simd, factors, row);
-            if T::EVEN_ODD {
-                (totals[k], odd_totals[k]) = (total, odd_total);
-            } else {
-                // Sums j and j + 16 are the two vectors.
-                totals[k] = T::Computed::add(simd, total, odd_total);
+        let rows = &right.values[first * right.stride..];
+        let mut k = 0;
+        if inner * size_of::<T>() <= SHORT_ROW {
+            while k + 2 <= width {
+                dots::<T, S, 2>(simd, factors, rows, right.stride, k, &mut totals, &mut odd_totals);
+                k += 2;
             }
         }
-        let mut sum = halve_lanes::<T, S>(simd, &mut totals);
+        while k < width {
+            dots::<T, S, 1>(simd, factors, rows, right.stride, k, &mut totals, &mut odd_totals);
+            k += 1;
+        }
+        let mut sum = T::Computed::sum_lanes(simd, &totals);
         if T::EVEN_ODD {
             // Lanes j and j + 8 were sums 2 j and 2 j + 16, and so on; sums 0 and 1 are left.
-            sum = T::Computed::add(simd, sum, halve_lanes::<T, S>(simd, &mut odd_totals));
+            sum = T::Computed::add(simd, sum, T::Computed::sum_lanes(simd, &odd_totals));
         }
         let mut lanes = [T::default(); LANES];
         T::store(simd, T::from_computed(simd, sum), &mut lanes);
@@ -85,35 +90,66 @@ fn widen<T: Real, S: Simd>(simd: S, row: &[T], out: &mut [T::Computed]) {
     }
 }
 
-/// The partial sums of A's row with one of B, halved down to two vectors.
+/// The partial sums of A's row with the N rows of B that begin with row k, halved down to one vector, or to two where even and odd sums
+/// are apart.
 #[inline(always)]
-fn dot<T: Real, S: Simd>(simd: S, factors: &[T::Computed], row: &[T]) -> [Vector<T, S>; 2] {
+fn dots<T: Real, S: Simd, const N: usize>(
+    simd: S,
+    factors: &[T::Computed],
+    rows: &[T],
+    stride: usize,
+    k: usize,
+    totals: &mut [Vector<T, S>; LANES],
+    odd_totals: &mut [Vector<T, S>; LANES],
+) {
     let zero = T::Computed::splat(simd, T::Computed::default());
-    let mut sums = [[zero; 2]; PAIRS];
+    let mut sums = [[[zero; 2]; PAIRS]; N];
     let (blocks, tail) = factors.as_chunks::<INTERLEAVED>();
-    let (rows, row_tail) = row.as_chunks::<INTERLEAVED>();
-    for (factors, row) in blocks.iter().zip(rows) {
+    let (mut of_rows, mut tails) = ([&[][..]; N], [&rows[..0]; N]);
+    for n in 0..N {
+        let row = &rows[(k + n) * stride..][..factors.len()];
+        (of_rows[n], tails[n]) = row.as_chunks::<INTERLEAVED>();
+        // Said once, it need not be checked in the loop.
+        assert!(of_rows[n].len() == blocks.len());
+    }
+    for (block, factors) in blocks.iter().enumerate() {
         for pair in 0..PAIRS {
-            let b = T::load_two(simd, row[pair * TWO..].first_chunk().expect("two vectors of a row"));
-            for v in 0..2 {
-                let a = T::Computed::load(simd, vector_at(factors, pair * TWO + v * LANES));
-                sums[pair][v] = T::Computed::fused(simd, a, T::to_computed(simd, b[v]), sums[pair][v]);
+            let start = pair * TWO;
+            let a = [
+                T::Computed::load(simd, vector_at(factors, start)),
+                T::Computed::load(simd, vector_at(factors, start + LANES)),
+            ];
+            for n in 0..N {
+                let two = of_rows[n][block][start..].first_chunk();
+                let b = T::load_two(simd, two.expect("two vectors of a row"));
+                for v in 0..2 {
+                    sums[n][pair][v] =
+                        T::Computed::fused(simd, a[v], T::to_computed(simd, b[v]), sums[n][pair][v]);
+                }
             }
         }
     }
-    if !tail.is_empty() {
-        add_tail::<T, S>(simd, tail, row_tail, &mut sums);
-    }
-    let mut left = PAIRS;
-    while left > 1 {
-        left /= 2;
-        for pair in 0..left {
-            for v in 0..2 {
-                sums[pair][v] = T::Computed::add(simd, sums[pair][v], sums[pair + left][v]);
+    for n in 0..N {
+        if !tail.is_empty() {
+            add_tail::<T, S>(simd, tail, tails[n], &mut sums[n]);
+        }
+        let mut left = PAIRS;
+        while left > 1 {
+            left /= 2;
+            for pair in 0..left {
+                for v in 0..2 {
+                    sums[n][pair][v] = T::Computed::add(simd, sums[n][pair][v], sums[n][pair + left][v]);
+                }
             }
         }
+        let [total, odd_total] = sums[n][0];
+        if T::EVEN_ODD {
+            (totals[k + n], odd_totals[k + n]) = (total, odd_total);
+        } else {
+            // Sums j and j + 16 are the two vectors.
+            totals[k + n] = T::Computed::add(simd, total, odd_total);
+        }
     }
-    sums[0]
 }
 
 /// The vector of numbers that begins at `start`.
@@ -122,7 +158,8 @@ fn vector_at<T>(values: &[T], start: usize) -> &[T; LANES] {
     values[start..].first_chunk().expect("a whole vector of factors")
 }
 
-/// Adds the last products, fewer than there are partial sums.
+/// Adds the last products, fewer than there are partial sums. Each sum is named by a constant: an index that is computed would keep all of
+/// them in memory.
 #[inline(always)]
 fn add_tail<T: Real, S: Simd>(
     simd: S,
@@ -130,45 +167,30 @@ fn add_tail<T: Real, S: Simd>(
     row: &[T],
     sums: &mut [[Vector<T, S>; 2]; PAIRS],
 ) {
-    let (whole, rest) = factors.as_chunks::<TWO>();
-    for (pair, a) in whole.iter().enumerate() {
-        let b = T::load_two(simd, row[pair * TWO..].first_chunk().expect("two vectors of a row"));
-        for v in 0..2 {
-            let a = T::Computed::load(simd, vector_at(a, v * LANES));
-            sums[pair][v] = T::Computed::fused(simd, a, T::to_computed(simd, b[v]), sums[pair][v]);
+    let whole = factors.len() / TWO;
+    for pair in 0..PAIRS {
+        if pair < whole {
+            let b = T::load_two(simd, row[pair * TWO..].first_chunk().expect("two vectors of a row"));
+            for v in 0..2 {
+                let a = T::Computed::load(simd, vector_at(factors, pair * TWO + v * LANES));
+                sums[pair][v] = T::Computed::fused(simd, a, T::to_computed(simd, b[v]), sums[pair][v]);
+            }
+        } else if pair == whole && factors.len() > whole * TWO {
+            // A lane without a product keeps its sum: adding a product of zeros would make +0 of -0.
+            let mut lanes = [[T::Computed::default(); LANES]; 2];
+            for v in 0..2 {
+                T::Computed::store(simd, sums[pair][v], &mut lanes[v]);
+            }
+            for (j, (&a, b)) in factors.iter().zip(row).skip(pair * TWO).enumerate() {
+                let sum = match T::EVEN_ODD {
+                    true => &mut lanes[j % 2][j / 2],
+                    false => &mut lanes[j / LANES][j % LANES],
+                };
+                *sum = a.mul_add(b.computed(), *sum);
+            }
+            for v in 0..2 {
+                sums[pair][v] = T::Computed::load(simd, &lanes[v]);
+            }
         }
     }
-    if !rest.is_empty() {
-        // A lane without a product keeps its sum: adding a product of zeros would make +0 of -0.
-        let mut lanes = [[T::Computed::default(); LANES]; 2];
-        let pair = whole.len();
-        for v in 0..2 {
-            T::Computed::store(simd, sums[pair][v], &mut lanes[v]);
-        }
-        for (j, (&a, b)) in rest.iter().zip(&row[pair * TWO..]).enumerate() {
-            let sum = match T::EVEN_ODD {
-                true => &mut lanes[j % 2][j / 2],
-                false => &mut lanes[j / LANES][j % LANES],
-            };
-            *sum = a.mul_add(b.computed(), *sum);
-        }
-        for v in 0..2 {
-            sums[pair][v] = T::Computed::load(simd, &lanes[v]);
-        }
-    }
-}
-
-/// The sums of the lanes of each vector, halved: lane j takes lane j + 8, then lane j + 4, and so on. Lane k of the result belongs to vector k.
-#[inline(always)]
-fn halve_lanes<T: Real, S: Simd>(simd: S, vectors: &mut [Vector<T, S>; LANES]) -> Vector<T, S> {
-    // Turned, lane r of vector l is lane l of vector r: the halving goes over vectors.
-    T::Computed::transpose(simd, vectors);
-    let mut left = LANES;
-    while left > 1 {
-        left /= 2;
-        for l in 0..left {
-            vectors[l] = T::Computed::add(simd, vectors[l], vectors[l + left]);
-        }
-    }
-    vectors[0]
 }

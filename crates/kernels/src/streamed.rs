@@ -1,12 +1,15 @@
-//! `G W` for very few rows of G, one after the other: W is read as it lies, while the sums of all columns wait in the first cache.
+//! `G W` for very few rows of G, one after the other: W is read as it lies, in one stream.
 //!
 //! ```text
-//! for each row of G, for each block of a few rows of W                 in ascending order: no sum changes its order
-//!   for each panel of P vectors of columns          its sums stay in registers while the rows of the block pass
+//! for each row of G
+//!   rows of W that fit into the registers: for each block of rows of W, for each panel of P vectors of columns
+//!                                            the sums stay in registers while the rows of the block pass
+//!   longer rows:                           for each row of W
+//!                                            its products go to sums that wait in the first cache
 //! ```
 //!
-//! Measured on Zen 4: memory comes fastest in one stream, or in streams whose rows are a page apart; asking for lines ahead of their use only slows
-//! that down.
+//! Measured on Zen 4: a few rows side by side, closer than a page, come from memory at a third of the speed of one row after the other, and asking for
+//! lines ahead of their use only slows that down. From the caches several rows at once would save a tenth at most.
 
 #![expect(
     clippy::needless_range_loop,
@@ -16,31 +19,19 @@
 use crate::native::{Product, Right};
 use gradchain_arith::{Accumulator, Computed, LANES, Real, Simd};
 
-/// Bytes of a row from which on its memory is far enough from that of the next row for the prefetchers to see two streams: a page.
-const LONG_ROW: usize = 4096;
+/// Numbers that two vectors take.
+const TWO: usize = 2 * LANES;
+/// Rows in a block of the rows that fit into the registers.
+const BLOCK: usize = 32;
+/// Bytes of the sums that wait: longer rows of W are cut. Measured on Zen 4: sums that leave the first cache cost less than rows that are read in pieces.
+const SUMS_BYTES: usize = 256 << 10;
 
 /// The product of a left factor with inner stride 1 and a right factor that is not turned.
-pub(crate) fn streamed<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, product: Product<'_, T>) {
-    // A panel of half a kilobyte of a long row, or of all of a short one, as far as registers and columns go.
-    let registers = S::REGISTERS / A::REGISTERS / 2;
-    let long_row = product.right.stride * size_of::<T>() >= LONG_ROW;
-    let row = if long_row { 512 / (LANES * size_of::<T>()) } else { product.columns / LANES };
-    match registers.min(row) {
-        16.. if registers >= 16 => in_panels::<T, S, A, 16>(simd, product),
-        8.. if registers >= 8 => in_panels::<T, S, A, 8>(simd, product),
-        4.. if registers >= 4 => in_panels::<T, S, A, 4>(simd, product),
-        _ => in_panels::<T, S, A, 2>(simd, product),
-    }
-}
-
-/// [`streamed`] with panels of P vectors, an even number.
-fn in_panels<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(simd: S, mut product: Product<'_, T>) {
+pub(crate) fn streamed<T: Real, S: Simd, A: Accumulator<T, S>>(simd: S, mut product: Product<'_, T>) {
     let Product { left, right, rows, inner, columns, .. } = product;
     let steps = inner.div_ceil(A::TERMS);
-    // Rows that are shorter than a panel follow each other without a gap.
-    let block = if columns <= P * LANES { 32 } else { 8 };
     let left_len = steps.next_multiple_of(LANES);
-    let sums_len = if steps > block { columns.div_ceil(LANES) * A::STATE * LANES } else { 0 };
+    let sums_len = columns.div_ceil(LANES) * A::STATE * LANES;
     A::Number::with_scratch(left_len + sums_len, |scratch| {
         let (factors, sums) = scratch.split_at_mut(left_len);
         let sums = sums.as_chunks_mut::<LANES>().0;
@@ -50,18 +41,113 @@ fn in_panels<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(simd: S, mu
                 #[inline(always)]
                 || prepare::<T, S, A>(simd, row, factors),
             );
+            let factors = &factors[..steps];
             let out = &mut product.out.row(i)[..columns];
-            for start in (0..steps.max(1)).step_by(block) {
-                let end = steps.min(start + block);
-                let part = Block { start, first: start == 0, last: end == steps };
-                let factors = &factors[start..end];
+            let panel = S::REGISTERS / A::REGISTERS / 2;
+            if columns > panel * LANES {
                 simd.call(
                     #[inline(always)]
-                    || part.add::<T, S, A, P>(simd, right, inner, factors, sums, out),
+                    || by_rows::<T, S, A>(simd, right, inner, factors, sums, out),
                 );
+                continue;
+            }
+            match panel.min(columns.div_ceil(LANES)) {
+                16.. if panel >= 16 => in_panels::<T, S, A, 16>(simd, right, inner, factors, sums, out),
+                8.. if panel >= 8 => in_panels::<T, S, A, 8>(simd, right, inner, factors, sums, out),
+                4.. if panel >= 4 => in_panels::<T, S, A, 4>(simd, right, inner, factors, sums, out),
+                _ => in_panels::<T, S, A, 2>(simd, right, inner, factors, sums, out),
             }
         }
     });
+}
+
+/// One row of the product, by panels of P vectors, an even number.
+fn in_panels<T: Real, S: Simd, A: Accumulator<T, S>, const P: usize>(
+    simd: S,
+    right: Right<'_, T>,
+    inner: usize,
+    factors: &[A::Number],
+    sums: &mut [[A::Number; LANES]],
+    out: &mut [T],
+) {
+    let steps = factors.len();
+    simd.call(
+        #[inline(always)]
+        || {
+            for start in (0..steps.max(1)).step_by(BLOCK) {
+                let end = steps.min(start + BLOCK);
+                let block = Block { start, first: start == 0, last: end == steps };
+                block.add::<T, S, A, P>(simd, right, inner, &factors[start..end], sums, out);
+            }
+        },
+    );
+}
+
+/// One row of the product, one row of W (or pair of rows, where a step takes two) after the other.
+#[inline(always)]
+fn by_rows<T: Real, S: Simd, A: Accumulator<T, S>>(
+    simd: S,
+    right: Right<'_, T>,
+    inner: usize,
+    factors: &[A::Number],
+    sums: &mut [[A::Number; LANES]],
+    out: &mut [T],
+) {
+    let columns = out.len();
+    let whole = columns / TWO * TWO;
+    let (sums, last_sums) = sums.split_at_mut(whole / LANES * A::STATE);
+    let strip = (SUMS_BYTES / (TWO * A::STATE * size_of::<A::Number>())).max(1) * TWO;
+    for start in (0..whole).step_by(strip) {
+        let end = whole.min(start + strip);
+        let sums = &mut sums[start / LANES * A::STATE..end / LANES * A::STATE];
+        add_rows::<T, S, A>(simd, right.skip(start), inner, factors, sums, end - start);
+        let out = out[start..end].as_chunks_mut().0;
+        for (out, saved) in out.iter_mut().zip(sums.chunks_exact(2 * A::STATE)) {
+            let two = [A::restore(simd, saved), A::restore(simd, &saved[A::STATE..])];
+            A::store_two(simd, [two[0].finish(simd), two[1].finish(simd)], out);
+        }
+    }
+    // The last columns, fewer than two vectors.
+    let block = Block { start: 0, first: true, last: true };
+    let mut column = whole;
+    while column < columns {
+        block.add_narrow::<T, S, A>(simd, right, inner, factors, last_sums, out, column);
+        column += LANES;
+    }
+}
+
+/// The sums of all products with the first columns of `right`, whole pairs of vectors.
+#[inline(always)]
+fn add_rows<T: Real, S: Simd, A: Accumulator<T, S>>(
+    simd: S,
+    right: Right<'_, T>,
+    inner: usize,
+    factors: &[A::Number],
+    sums: &mut [[A::Number; LANES]],
+    columns: usize,
+) {
+    for saved in sums.chunks_exact_mut(A::STATE) {
+        A::zero(simd).save(simd, saved);
+    }
+    let zeros = [T::default(); TWO];
+    for (step, &a) in factors.iter().enumerate() {
+        let a = A::splat(simd, a);
+        let term = step * A::TERMS;
+        let first = &right.values[term * right.stride..][..columns];
+        let has_second = A::TERMS == 2 && term + 1 < inner;
+        let second = if has_second { &right.values[(term + 1) * right.stride..][..columns] } else { first };
+        let pairs = first.as_chunks().0.iter().zip(second.as_chunks().0);
+        for ((first, second), saved) in pairs.zip(sums.chunks_exact_mut(2 * A::STATE)) {
+            let second = if A::TERMS == 1 || has_second { second } else { &zeros };
+            let b = A::two_vectors(simd, first, second);
+            let (saved, next_saved) = saved.split_at_mut(A::STATE);
+            let mut two = [A::restore(simd, saved), A::restore(simd, next_saved)];
+            two[0].add_products(simd, a, b[0]);
+            two[1].add_products(simd, a, b[1]);
+            two[0].save(simd, saved);
+            two[1].save(simd, next_saved);
+        }
+    }
 }
 
 /// The row as numbers that are computed with.

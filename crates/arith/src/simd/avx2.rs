@@ -346,6 +346,22 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn sum_lanes_f32(self, vectors: &[F32; LANES]) -> F32 {
+        // SAFETY: the token proves AVX.
+        unsafe { [sum_lanes_f32(&vectors[..8]), sum_lanes_f32(&vectors[8..])] }
+    }
+
+    #[inline(always)]
+    fn sum_lanes_f64(self, vectors: &[F64; LANES]) -> F64 {
+        let mut sums = self.splat_f64(0.0);
+        for (sums, vectors) in sums.iter_mut().zip(vectors.as_chunks().0) {
+            // SAFETY: the token proves AVX.
+            *sums = unsafe { sum_lanes_f64(vectors) };
+        }
+        sums
+    }
+
+    #[inline(always)]
     fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> F32 {
         // SAFETY: the token proves AVX2; bf16 is a transparent u16, so that both halves of each 32 bytes are readable.
         let half = |start: usize| unsafe {
@@ -439,6 +455,45 @@ fn transpose_8x8(rows: &mut [__m256; 8]) {
         rows[c] = _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]);
         rows[4 + c] = _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]);
     }
+}
+
+/// [`Simd::sum_lanes_f32`] of eight vectors: each step folds two registers into one, which keeps the halves of both side by side.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sum_lanes_f32(x: &[F32]) -> __m256 {
+    // Halves: of x[i], x[i + 4].
+    let mut halves = [_mm256_setzero_ps(); 4];
+    for (k, halves) in halves.iter_mut().enumerate() {
+        let (a, b) = (_mm256_add_ps(x[k][0], x[k][1]), _mm256_add_ps(x[k + 4][0], x[k + 4][1]));
+        *halves = _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+    }
+    let mut pairs = [_mm256_setzero_ps(); 2];
+    for (k, pairs) in pairs.iter_mut().enumerate() {
+        let (a, b) = (halves[2 * k], halves[2 * k + 1]);
+        let (low, high) =
+            (_mm256_shuffle_ps::<0b01_00_01_00>(a, b), _mm256_shuffle_ps::<0b11_10_11_10>(a, b));
+        *pairs = _mm256_add_ps(low, high);
+    }
+    let [a, b] = pairs;
+    _mm256_add_ps(_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b))
+}
+
+/// [`Simd::sum_lanes_f64`] of four vectors.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sum_lanes_f64(x: &[F64; 4]) -> __m256d {
+    let mut quarters = [_mm256_setzero_pd(); 4];
+    for (quarters, x) in quarters.iter_mut().zip(x) {
+        *quarters = _mm256_add_pd(_mm256_add_pd(x[0], x[2]), _mm256_add_pd(x[1], x[3]));
+    }
+    // Halves: of x[i], x[i + 2].
+    let mut halves = [_mm256_setzero_pd(); 2];
+    for (k, halves) in halves.iter_mut().enumerate() {
+        let (a, b) = (quarters[k], quarters[k + 2]);
+        *halves = _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
+    }
+    let [a, b] = halves;
+    _mm256_add_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b))
 }
 
 /// Turns a square of 4 x 4 numbers.

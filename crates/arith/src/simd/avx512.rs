@@ -301,6 +301,18 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn sum_lanes_f32(self, vectors: &[__m512; LANES]) -> __m512 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { sum_lanes_f32(vectors) }
+    }
+
+    #[inline(always)]
+    fn sum_lanes_f64(self, vectors: &[[__m512d; 2]; LANES]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { [sum_lanes_f64(&vectors[..8]), sum_lanes_f64(&vectors[8..])] }
+    }
+
+    #[inline(always)]
     fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> __m512 {
         // SAFETY: the token proves AVX-512 F; bf16 is a transparent u16, so that both references are to 32 readable bytes.
         unsafe {
@@ -361,6 +373,62 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         };
         dot_bf16_in_steps(self, parts(a), parts(b), sum, zero_below)
     }
+}
+
+/// [`Simd::sum_lanes_f32`]: each step folds two registers into one, which keeps the halves of both side by side.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sum_lanes_f32(x: &[__m512; LANES]) -> __m512 {
+    // Quarters: of x[i] twice, then of x[i + 4] twice.
+    let mut halves = [_mm512_setzero_ps(); 8];
+    for (k, halves) in halves.iter_mut().enumerate() {
+        let (a, b) = (x[k / 4 * 8 + k % 4], x[k / 4 * 8 + k % 4 + 4]);
+        let (low, high) =
+            (_mm512_shuffle_f32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b));
+        *halves = _mm512_add_ps(low, high);
+    }
+    // Quarters: of x[i], x[i + 4], x[i + 8], x[i + 12].
+    let mut quarters = [_mm512_setzero_ps(); 4];
+    for (k, quarters) in quarters.iter_mut().enumerate() {
+        let (a, b) = (halves[k], halves[k + 4]);
+        let (even, odd) =
+            (_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
+        *quarters = _mm512_add_ps(even, odd);
+    }
+    let mut pairs = [_mm512_setzero_ps(); 2];
+    for (k, pairs) in pairs.iter_mut().enumerate() {
+        let (a, b) = (quarters[2 * k], quarters[2 * k + 1]);
+        let (low, high) =
+            (_mm512_shuffle_ps::<0b01_00_01_00>(a, b), _mm512_shuffle_ps::<0b11_10_11_10>(a, b));
+        *pairs = _mm512_add_ps(low, high);
+    }
+    let [a, b] = pairs;
+    _mm512_add_ps(_mm512_shuffle_ps::<0b10_00_10_00>(a, b), _mm512_shuffle_ps::<0b11_01_11_01>(a, b))
+}
+
+/// [`Simd::sum_lanes_f64`] of eight vectors.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sum_lanes_f64(x: &[[__m512d; 2]]) -> __m512d {
+    // Halves: of x[i], x[i + 2].
+    let mut halves = [_mm512_setzero_pd(); 4];
+    for (k, halves) in halves.iter_mut().enumerate() {
+        let (a, b) = (&x[k / 2 * 4 + k % 2], &x[k / 2 * 4 + k % 2 + 2]);
+        let (a, b) = (_mm512_add_pd(a[0], a[1]), _mm512_add_pd(b[0], b[1]));
+        let (low, high) =
+            (_mm512_shuffle_f64x2::<0b01_00_01_00>(a, b), _mm512_shuffle_f64x2::<0b11_10_11_10>(a, b));
+        *halves = _mm512_add_pd(low, high);
+    }
+    // Quarters: of x[i], x[i + 2], x[i + 4], x[i + 6].
+    let mut quarters = [_mm512_setzero_pd(); 2];
+    for (k, quarters) in quarters.iter_mut().enumerate() {
+        let (a, b) = (halves[k], halves[k + 2]);
+        let (even, odd) =
+            (_mm512_shuffle_f64x2::<0b10_00_10_00>(a, b), _mm512_shuffle_f64x2::<0b11_01_11_01>(a, b));
+        *quarters = _mm512_add_pd(even, odd);
+    }
+    let [a, b] = quarters;
+    _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b))
 }
 
 /// [`Simd::transpose_f32`]: pairs, then pairs of pairs within quarters of a register, then the quarters.

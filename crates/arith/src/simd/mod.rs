@@ -111,6 +111,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn transpose_f32(self, rows: &mut [Self::F32; LANES]);
     /// Turns a square of numbers: lane j of `rows[i]` becomes lane i of `rows[j]`.
     fn transpose_f64(self, rows: &mut [Self::F64; LANES]);
+    /// Lane i is the sum of the lanes of `vectors[i]`, halved: lane j takes lane j + 8, then lane j + 4, then j + 2, then j + 1.
+    fn sum_lanes_f32(self, vectors: &[Self::F32; LANES]) -> Self::F32;
+    /// Lane i is the sum of the lanes of `vectors[i]`, in the order of [`sum_lanes_f32`](Simd::sum_lanes_f32).
+    fn sum_lanes_f64(self, vectors: &[Self::F64; LANES]) -> Self::F64;
 
     /// Lane i holds the bits of `first[i]` in its lower half and those of `second[i]` in its upper half: a pair of factors for
     /// [`dot_bf16`](Simd::dot_bf16), no number of f32.

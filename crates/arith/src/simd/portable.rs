@@ -169,6 +169,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn sum_lanes_f32(self, vectors: &[[f32; LANES]; LANES]) -> [f32; LANES] {
+        from_fn(|i| halved(vectors[i]))
+    }
+
+    #[inline(always)]
+    fn sum_lanes_f64(self, vectors: &[[f64; LANES]; LANES]) -> [f64; LANES] {
+        from_fn(|i| halved(vectors[i]))
+    }
+
+    #[inline(always)]
     fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> [f32; LANES] {
         from_fn(|i| bf16_pair(first[i], second[i]))
     }
@@ -197,6 +207,18 @@ impl Simd for Portable {
             from_fn(|i| zero_below(x[i], y[i], limit))
         })
     }
+}
+
+/// The sum of all numbers: the upper half added to the lower one until one number is left.
+fn halved<T: Copy + std::ops::Add<Output = T>>(mut x: [T; LANES]) -> T {
+    let mut left = LANES;
+    while left > 1 {
+        left /= 2;
+        for j in 0..left {
+            x[j] = x[j] + x[j + left];
+        }
+    }
+    x[0]
 }
 
 /// The bits of two bf16 numbers in one f32, `first` below.
