@@ -22,7 +22,7 @@ use gradchain_arith::{Accumulator, Computed, LANES, Real, Simd};
 use std::ops::Range;
 
 /// Rows in a band.
-const BAND: usize = 192;
+const BAND: usize = 384;
 /// Vectors of columns in a strip.
 const STRIP: usize = 64;
 /// Bytes of the factors of one tile in one block: a part of the second cache. Measured on Zen 4: longer blocks, which put sums away less often, gain
