@@ -68,8 +68,10 @@ impl<S: Simd> Power<S> {
     pub(super) fn minus_one<const FULL: bool>(self) -> Two<S> {
         let whole = self.scale - 1.0;
         if FULL {
+            // What the difference lost: something where k < -53.
+            let lost = self.scale - (whole + 1.0);
             let sum = Two::sum_ordered(whole, self.rest.high * self.scale);
-            sum.plus_low(self.rest.low * self.scale)
+            sum.plus_low(self.rest.low.mul_add(self.scale, lost))
         } else {
             Two::one(self.rest.high.mul_add(self.scale, whole))
         }

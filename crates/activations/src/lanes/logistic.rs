@@ -83,7 +83,7 @@ pub(super) fn around_root<S: Simd, const FULL: bool, const N: usize>(
     let value = if FULL {
         let first = Two::product(h, a.all(slope[0]));
         let rest = h.mul_add(a.all(slope[1]), a.all(-root[1] * slope[0]));
-        first.plus_low((h * h).mul_add(bend, rest))
+        Two::sum_ordered(first.high, first.low + (h * h).mul_add(bend, rest))
     } else {
         Two::one((h - root[1]) * h.mul_add(bend, a.all(slope[0])))
     };

@@ -293,13 +293,13 @@ impl<S: Simd> Parts<S> {
         Parts { value, exponent: Some(exponent) }
     }
 
-    /// A function that is `x (1/2 + c x)` next to 0, with c > 0: where x is subnormal, half of it, moved to the side of the true value that is
+    /// A function that is `x (1/2 + c x)` next to 0, with c > 0: where the value is subnormal, half of x, moved to the side of the true value that is
     /// decided by the term that f64 does not hold.
     #[inline(always)]
     pub(super) fn half_of_subnormal(self, x: Lanes<S>) -> Parts<S> {
         let factor = x.all(0.5f64.next_down()).when(x.negative(), x.all(0.5f64.next_up()));
         let half = Parts { value: Two::one(x * factor), exponent: None };
-        half.when(x.abs().less(x.all(f64::MIN_POSITIVE)), self)
+        half.when(x.abs().less(x.all(2.0 * f64::MIN_POSITIVE)), self)
     }
 
     /// One f64: rounded once, and once more where it is subnormal.
