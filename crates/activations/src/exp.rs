@@ -5,7 +5,7 @@
 
 use crate::pair::Pair;
 use crate::rounded::{Scaled, certain, power_of_two};
-use gradchain_arith::Format;
+use gradchain_arith::{Arithmetic, Format};
 
 /// The coefficients `1 / n!`, n = 0 to 26, as pairs: the f64 nearest, and the f64 nearest to what it leaves.
 #[rustfmt::skip]
@@ -105,6 +105,19 @@ pub(crate) fn exp_pair<const TERMS: usize>(x: f64) -> Exponential {
         q = Pair { high, low }.add(r.mul(q));
     }
     Exponential { exponent: k as i32, minus_one: r.mul(q) }
+}
+
+/// `e^x` rounded once by `arith`.
+pub(crate) fn exp_rounded<A: Arithmetic>(arith: &A, x: f64) -> A::Number {
+    if x.is_nan() {
+        return arith.round(x);
+    } else if x > 709.782_712_893_384 {
+        // Beyond every format: what the arithmetic says of overflow.
+        return arith.mul(arith.round(f64::MAX), arith.round(2.0));
+    }
+    let e = exp_pair::<14>(x.max(-2000.0));
+    // Twice the significand, because 2^1024 is no f64.
+    Scaled { pair: e.significand().scale(2.0), exponent: e.exponent - 1 }.round(arith)
 }
 
 /// `e^x` rounded once to f32, for x that is not NaN.

@@ -16,16 +16,21 @@
 //!
 //! To add a function: one file that implements `Function`, and the lines in `activation.rs` that the compiler asks for.
 
+mod accurate;
 mod activation;
+mod evaluate;
 mod exp;
-mod function;
-mod identity;
+mod lanes;
+mod native;
 mod pair;
 mod path;
-mod relu;
+mod paths;
 mod rounded;
 mod sigmoid;
 mod tanh;
 
-pub use activation::{Activation, apply, backpropagate, backpropagate_slice, derivative, value};
+pub use accurate::Activations;
+pub use activation::Activation;
+pub use evaluate::{apply, backpropagate, backpropagate_slice, derivative, derivative_slice, value};
+pub use native::Vectorized;
 pub use path::Path;

@@ -34,7 +34,7 @@ impl Scaled {
     }
 
     /// The value rounded once by `arith`. Below 2^-960 it is rounded to the nearest f64 first, which changes nothing for f64 itself.
-    fn round<A: Arithmetic>(self, arith: &A) -> A::Number {
+    pub(crate) fn round<A: Arithmetic>(self, arith: &A) -> A::Number {
         let leading = exponent_of(self.pair.high) + self.exponent;
         if leading < -960 {
             return arith.round(self.nearest(Format::F64));

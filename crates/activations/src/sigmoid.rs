@@ -4,33 +4,24 @@
 //! the side: `σ = 1/2 + x/4 - x³/48 + …`, `σ' = 1/4 - x²/16 + x⁴/96 - …`.
 
 use crate::exp::{exp, exp_f32, exp_f64, exp_pair};
-use crate::function::Function;
 use crate::pair::Pair;
-use crate::path::Path;
 use crate::rounded::{Scaled, power_of_two, rounded, strictly_between};
 use gradchain_arith::Arithmetic;
 
-pub(crate) struct Sigmoid;
+/// The value at x, rounded once by `arith`; see `rounded.rs`.
+#[inline]
+pub(crate) fn value<A: Arithmetic>(arith: &A, x: A::Number) -> A::Number {
+    rounded(arith, x, value_quick, value_pair::<4>, value_pair::<14>)
+}
 
-impl Function for Sigmoid {
-    #[inline]
-    fn value<A: Arithmetic>(arith: &A, x: A::Number) -> A::Number {
-        rounded(arith, x, value_quick, value_pair::<4>, value_pair::<14>)
-    }
-
-    #[inline]
-    fn derivative<A: Arithmetic>(arith: &A, path: Path, x: A::Number, y: A::Number) -> A::Number {
-        match path {
-            Path::Output => arith.mul(y, arith.sub(arith.round(1.0), y)),
-            Path::Input => arith.round(from_input(arith.value(x), arith.format().precision() <= 12)),
-            Path::Symmetric => arith.mul(y, Sigmoid::value(arith, arith.round(-arith.value(x)))),
-            Path::Fused => rounded(arith, x, slope_quick, slope_pair::<4>, slope_pair::<14>),
-        }
-    }
+/// The derivative at x, rounded once by `arith`; see `rounded.rs`.
+#[inline]
+pub(crate) fn slope<A: Arithmetic>(arith: &A, x: A::Number) -> A::Number {
+    rounded(arith, x, slope_quick, slope_pair::<4>, slope_pair::<14>)
 }
 
 /// `s · (1 - s)` with `s = 1 / (1 + e^-x)`, each operation rounded to nearest in f32 or f64.
-fn from_input(x: f64, in_f32: bool) -> f64 {
+pub(crate) fn from_input(x: f64, in_f32: bool) -> f64 {
     if x.is_nan() {
         f64::NAN
     } else if in_f32 {

@@ -4,41 +4,29 @@
 //! `tanh x = x - x³/3 + …` and `tanh' x = 1 - x² + 2x⁴/3 - …` say on which side of a rounding midpoint the value lies.
 
 use crate::exp::{exp, exp_pair, exp_parts};
-use crate::function::Function;
 use crate::pair::Pair;
-use crate::path::Path;
 use crate::rounded::{Scaled, power_of_two, rounded, strictly_between};
 use gradchain_arith::{Arithmetic, Isa, Native};
 
-pub(crate) struct Tanh;
+/// The value at x, rounded once by `arith`; see `rounded.rs`.
+#[inline]
+pub(crate) fn value<A: Arithmetic>(arith: &A, x: A::Number) -> A::Number {
+    rounded(arith, x, value_quick, value_pair::<4>, value_pair::<14>)
+}
 
-impl Function for Tanh {
-    #[inline]
-    fn value<A: Arithmetic>(arith: &A, x: A::Number) -> A::Number {
-        rounded(arith, x, value_quick, value_pair::<4>, value_pair::<14>)
-    }
-
-    #[inline]
-    fn derivative<A: Arithmetic>(arith: &A, path: Path, x: A::Number, y: A::Number) -> A::Number {
-        match path {
-            Path::Output => arith.sub(arith.round(1.0), arith.mul(y, y)),
-            Path::Input => arith.round(from_input(arith.value(x), arith.format().precision() <= 12)),
-            Path::Symmetric => {
-                let one = arith.round(1.0);
-                arith.mul(arith.sub(one, y), arith.add(one, y))
-            }
-            Path::Fused => rounded(arith, x, slope_quick, slope_pair::<4>, slope_pair::<14>),
-        }
-    }
+/// The derivative at x, rounded once by `arith`; see `rounded.rs`.
+#[inline]
+pub(crate) fn slope<A: Arithmetic>(arith: &A, x: A::Number) -> A::Number {
+    rounded(arith, x, slope_quick, slope_pair::<4>, slope_pair::<14>)
 }
 
 /// `1 - t · t` with t = tanh x, each rounded to nearest in f32 or f64.
-fn from_input(x: f64, in_f32: bool) -> f64 {
+pub(crate) fn from_input(x: f64, in_f32: bool) -> f64 {
     if in_f32 {
-        let t = Tanh::value(&Native::<f32>::new(Isa::PORTABLE), x as f32);
+        let t = value(&Native::<f32>::new(Isa::PORTABLE), x as f32);
         f64::from(1.0 - t * t)
     } else {
-        let t = Tanh::value(&Native::<f64>::new(Isa::PORTABLE), x);
+        let t = value(&Native::<f64>::new(Isa::PORTABLE), x);
         1.0 - t * t
     }
 }

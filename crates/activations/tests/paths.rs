@@ -1,6 +1,9 @@
 //! The error of each derivative path over every input, and the edge cases of values, slopes and gradients.
 
-use gradchain_activations::{Activation, Path, apply, backpropagate, backpropagate_slice, derivative, value};
+use gradchain_activations::{
+    Activation, Path, Vectorized, apply, backpropagate, backpropagate_slice, derivative, derivative_slice,
+    value,
+};
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
 
 /// The true slope in f64, here `e / (1 + e)²` with another exponential: its error is nothing in a 16-bit ulp.
@@ -22,7 +25,7 @@ struct Errors {
 }
 
 /// The errors of `path` of the sigmoid over the numbers of one sign below 120.
-fn errors<T: Real>(from_bits: fn(u16) -> T, path: Path, positive: bool) -> Errors {
+fn errors<T: Vectorized>(from_bits: fn(u16) -> T, path: Path, positive: bool) -> Errors {
     let arith = Native::<T>::new(Isa::PORTABLE);
     let mut found = Errors { centi_ulp: 0, zeros: 0, normal_zeros: 0, not_rounded: 0 };
     let mut worst: f64 = 0.0;
@@ -69,12 +72,12 @@ fn figures_of_the_paths() {
     expect(errors(b, Path::Input, true), 25571, 308, 297, 389);
 }
 
-fn native<T: Real>() -> Native<T> {
+fn native<T: Vectorized>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
 /// C2 on all paths: limits, zero, NaN.
-fn check_special<T: Real>() {
+fn check_special<T: Vectorized>() {
     let arith = native::<T>();
     let evaluate = |activation, path, x: f64| {
         let x = arith.round(x);
@@ -103,8 +106,13 @@ fn check_special<T: Real>() {
         same(tanh(-infinity), (-1.0, 0.0));
         // C6 and C8: the least subnormal number is active, zeros of both signs are not.
         let least = T::FORMAT.min_subnormal();
-        same(relu(0.0), (0.0, 0.0));
-        same(relu(-0.0), (0.0, 0.0));
+        let at_kink = match path {
+            Path::SlopeOne => 1.0,
+            Path::SlopeHalf => 0.5,
+            _ => 0.0,
+        };
+        same(relu(0.0), (0.0, at_kink));
+        same(relu(-0.0), (0.0, at_kink));
         same(relu(-least), (0.0, 0.0));
         same(relu(least), (least, 1.0));
         same(relu(infinity), (infinity, 1.0));
@@ -129,7 +137,7 @@ fn special_inputs() {
 /// C3: bitwise even slopes.
 #[test]
 fn slopes_are_even() {
-    fn check<T: Real>(xs: impl Iterator<Item = f64>) {
+    fn check<T: Vectorized>(xs: impl Iterator<Item = f64>) {
         let arith = native::<T>();
         for x in xs {
             for activation in [Activation::Sigmoid, Activation::Tanh] {
@@ -156,7 +164,7 @@ fn thresholds() {
     assert_eq!(sigmoid(-11.09375), 255.0 * f64::powi(2.0, -24));
     assert_eq!(sigmoid(-17.328125), f64::powi(2.0, -24));
     assert_eq!(sigmoid(-17.34375), 0.0);
-    fn one_from<T: Real>(activation: Activation, x: f64, below: f64) {
+    fn one_from<T: Vectorized>(activation: Activation, x: f64, below: f64) {
         let arith = native::<T>();
         let at = |x: f64| value(&arith, activation, arith.round(x)).value();
         assert!(at(x) == 1.0 && at(below) < 1.0, "{} {activation} {x}", T::NAME);
@@ -169,7 +177,7 @@ fn thresholds() {
     one_from::<bf16>(Activation::Tanh, 3.46875, 3.453125);
     one_from::<f32>(Activation::Tanh, 9.010913848876953, 9.010912895202637);
     one_from::<f64>(Activation::Tanh, 19.061547465398498, 19.061547465398494);
-    fn slope_zero_from<T: Real>(activation: Activation, x: f64, below: f64) {
+    fn slope_zero_from<T: Vectorized>(activation: Activation, x: f64, below: f64) {
         let arith = native::<T>();
         let at =
             |x: f64| derivative(&arith, activation, Path::Fused, arith.round(x), arith.round(1.0)).value();
@@ -250,13 +258,17 @@ fn slices_equal_scalars() {
     for activation in Activation::ALL {
         let mut y = vec![0.0; x.len()];
         apply(&arith, activation, &x, &mut y);
-        let mut gradient = vec![0.75; x.len()];
-        backpropagate_slice(&arith, activation, Path::Symmetric, &mut gradient, &x, &y);
-        for i in (0..x.len()).rev() {
-            assert_eq!(y[i], value(&arith.stream(i as u64), activation, x[i]));
-            let scalar =
-                backpropagate(&arith.stream(i as u64), activation, Path::Symmetric, 0.75, x[i], y[i]);
-            assert_eq!(gradient[i], scalar);
+        for path in Path::ALL.into_iter().filter(|path| path.is_defined_for(activation)) {
+            let (mut gradient, mut slopes) = (vec![0.75; x.len()], vec![0.0; x.len()]);
+            backpropagate_slice(&arith, activation, path, &mut gradient, &x, &y);
+            derivative_slice(&arith, activation, path, &x, &y, &mut slopes);
+            for i in (0..x.len()).rev() {
+                let stream = arith.stream(i as u64);
+                assert_eq!(y[i], value(&stream.clone(), activation, x[i]));
+                let scalar = backpropagate(&stream.clone(), activation, path, 0.75, x[i], y[i]);
+                assert_eq!(gradient[i].to_bits(), scalar.to_bits(), "{activation} {path} {}", x[i]);
+                assert_eq!(slopes[i].to_bits(), derivative(&stream, activation, path, x[i], y[i]).to_bits());
+            }
         }
     }
 }
@@ -283,7 +295,15 @@ fn names() {
         assert_eq!(path.to_string().parse(), Ok(path));
     }
     let error = "swish".parse::<Activation>().unwrap_err();
-    assert_eq!(error, "unknown activation `swish`; known: identity, sigmoid, relu, tanh");
+    assert_eq!(
+        error,
+        "unknown activation `swish`; known: identity, sigmoid, relu, tanh, leaky-relu, elu, selu, gelu, gelu-tanh, \
+         silu, softplus, erf, hard-tanh"
+    );
     let error = "inward".parse::<Path>().unwrap_err();
-    assert_eq!(error, "unknown derivative path `inward`; known: output, input, symmetric, fused");
+    assert_eq!(
+        error,
+        "unknown derivative path `inward`; known: output, input, symmetric, fused, multiplied, native, slope-one, \
+         slope-half"
+    );
 }

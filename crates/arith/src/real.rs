@@ -77,6 +77,10 @@ pub trait Real: Copy + Default + PartialEq + PartialOrd + Debug + Send + Sync + 
     fn to_computed<S: Simd>(simd: S, x: Self::Vector<S>) -> <Self::Computed as Real>::Vector<S>;
     /// From the format that is computed in, rounded.
     fn from_computed<S: Simd>(simd: S, x: <Self::Computed as Real>::Vector<S>) -> Self::Vector<S>;
+    /// To f64; exact.
+    fn to_f64<S: Simd>(simd: S, x: Self::Vector<S>) -> S::F64;
+    /// From f64, rounded once.
+    fn from_f64<S: Simd>(simd: S, x: S::F64) -> Self::Vector<S>;
     /// To the wide format; exact.
     fn to_wide<S: Simd>(simd: S, x: Self::Vector<S>) -> <Self::Wide as Real>::Vector<S>;
     /// From the wide format, rounded.
@@ -257,6 +261,17 @@ macro_rules! computed_in_f32 {
             #[inline(always)]
             fn from_computed<S: Simd>(simd: S, x: S::F32) -> S::F32 {
                 simd.$round(x)
+            }
+
+            #[inline(always)]
+            fn to_f64<S: Simd>(simd: S, x: S::F32) -> S::F64 {
+                simd.widen(x)
+            }
+
+            #[inline(always)]
+            fn from_f64<S: Simd>(simd: S, x: S::F64) -> S::F32 {
+                // To odd and then to nearest is the same as once to nearest (Boldo and Melquiond 2008, theorem 1).
+                simd.$round(simd.narrow_odd(x))
             }
 
             #[inline(always)]
@@ -441,6 +456,16 @@ impl Real for f32 {
     }
 
     #[inline(always)]
+    fn to_f64<S: Simd>(simd: S, x: S::F32) -> S::F64 {
+        simd.widen(x)
+    }
+
+    #[inline(always)]
+    fn from_f64<S: Simd>(simd: S, x: S::F64) -> S::F32 {
+        simd.narrow(x)
+    }
+
+    #[inline(always)]
     fn to_wide<S: Simd>(simd: S, x: S::F32) -> S::F64 {
         simd.widen(x)
     }
@@ -564,6 +589,16 @@ impl Real for f64 {
 
     #[inline(always)]
     fn from_computed<S: Simd>(_simd: S, x: S::F64) -> S::F64 {
+        x
+    }
+
+    #[inline(always)]
+    fn to_f64<S: Simd>(_simd: S, x: S::F64) -> S::F64 {
+        x
+    }
+
+    #[inline(always)]
+    fn from_f64<S: Simd>(_simd: S, x: S::F64) -> S::F64 {
         x
     }
 

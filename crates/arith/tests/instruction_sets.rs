@@ -68,10 +68,34 @@ impl WithSimd for AllOperations {
             simd.mul_add_f64(a64, b64, c64),
             simd.where_finite_f64(a64, b64),
             simd.load_f64(&from_fn(|i| f64::from(self.a[i]))),
+            simd.div_f64(a64, b64),
+            simd.max_f64(a64, b64),
+            simd.min_f64(a64, b64),
+            simd.abs_f64(a64),
+            simd.neg_f64(a64),
+            simd.copysign_f64(a64, b64),
+            simd.select_f64(simd.less_f64(a64, b64), b64, c64),
+            simd.select_f64(simd.is_nan_f64(a64), b64, c64),
+            simd.power_of_two_f64(c64),
+            simd.power_of_two_f64(
+                simd.load_f64(&from_fn(|i| f64::from((self.a[i].to_bits() % 2046) as i32 - 1022))),
+            ),
+            simd.lookup_f64(&from_fn(|i| i as f64), simd.binade_quarter_f64(a64)),
+            simd.lookup_f64(&from_fn(|i| i as f64), a64),
         ] {
             simd.store_f64(x, &mut lanes);
             all.extend(lanes.map(bits64));
         }
+        // Neighbours of f32 numbers and of their midpoints, also far outside of the range.
+        let mut lanes = [0.0; LANES];
+        for x in [a64, simd.mul_f64(a64, b64), simd.widen(a)] {
+            simd.store_f32(simd.narrow_odd(x), &mut lanes);
+            all.extend(lanes.map(|x| u64::from(bits32(x))));
+        }
+        all.push(u64::from(simd.any(simd.less_f64(a64, b64))));
+        all.push(u64::from(simd.any(simd.less_f64(simd.abs_f64(a64), simd.abs_f64(a64)))));
+        all.push(u64::from(simd.any_differs_f32(a, a)));
+        all.push(u64::from(simd.any_differs_f32(a, simd.round_f16(a))));
         let mut halves = [f16::ZERO; LANES];
         simd.store_f16(a, &mut halves);
         all.extend(halves.map(|x| if x.is_nan() { 0x7e00 } else { u64::from(x.to_bits()) }));

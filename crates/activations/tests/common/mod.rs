@@ -3,6 +3,7 @@
 use safetensors::SafeTensors;
 
 /// The tensor `name` of a file of `tests/data`, its bytes read as little-endian numbers by `number`.
+#[allow(dead_code, reason = "not every test reads tables")]
 pub(crate) fn tensor<T, const SIZE: usize>(file: &str, name: &str, number: fn([u8; SIZE]) -> T) -> Vec<T> {
     let path = format!("{}/tests/data/{file}.safetensors", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));

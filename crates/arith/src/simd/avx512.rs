@@ -1,5 +1,6 @@
 //! AVX-512 (F, BW, DQ, VL) with FMA and F16C: a vector of f32 is one register, a vector of f64 two.
 
+use super::portable::POWER_SHIFT;
 use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
@@ -32,6 +33,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     const REGISTERS: usize = 32;
     type F32 = __m512;
     type F64 = [__m512d; 2];
+    type Mask = [__mmask8; 2];
 
     fn vectorize<W: WithSimd>(self, work: W) -> W::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
@@ -186,6 +188,135 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
                 _mm512_mask_blend_pd(high, sum[1], corrected[1]),
             ]
         }
+    }
+
+    #[inline(always)]
+    fn div_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { [_mm512_div_pd(a[0], b[0]), _mm512_div_pd(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn max_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { [_mm512_max_pd(a[0], b[0]), _mm512_max_pd(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn min_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { [_mm512_min_pd(a[0], b[0]), _mm512_min_pd(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn abs_f64(self, x: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { [_mm512_abs_pd(x[0]), _mm512_abs_pd(x[1])] }
+    }
+
+    #[inline(always)]
+    fn neg_f64(self, x: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 DQ.
+        unsafe { [_mm512_xor_pd(_mm512_set1_pd(-0.0), x[0]), _mm512_xor_pd(_mm512_set1_pd(-0.0), x[1])] }
+    }
+
+    #[inline(always)]
+    fn copysign_f64(self, magnitude: [__m512d; 2], sign: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 DQ.
+        unsafe {
+            let bit = _mm512_set1_pd(-0.0);
+            [
+                _mm512_or_pd(_mm512_andnot_pd(bit, magnitude[0]), _mm512_and_pd(bit, sign[0])),
+                _mm512_or_pd(_mm512_andnot_pd(bit, magnitude[1]), _mm512_and_pd(bit, sign[1])),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn less_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__mmask8; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            [_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a[0], b[0]), _mm512_cmp_pd_mask::<_CMP_LT_OQ>(a[1], b[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn is_nan_f64(self, x: [__m512d; 2]) -> [__mmask8; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            [_mm512_cmp_pd_mask::<_CMP_UNORD_Q>(x[0], x[0]), _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(x[1], x[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn select_f64(self, mask: [__mmask8; 2], yes: [__m512d; 2], no: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            [_mm512_mask_blend_pd(mask[0], no[0], yes[0]), _mm512_mask_blend_pd(mask[1], no[1], yes[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn any(self, mask: [__mmask8; 2]) -> bool {
+        mask[0] | mask[1] != 0
+    }
+
+    #[inline(always)]
+    fn power_of_two_f64(self, k: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            let shift = _mm512_set1_pd(POWER_SHIFT);
+            [
+                _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(_mm512_add_pd(k[0], shift)))),
+                _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(_mm512_add_pd(k[1], shift)))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn binade_quarter_f64(self, x: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            [
+                _mm512_castsi512_pd(_mm512_srli_epi64::<50>(_mm512_castpd_si512(x[0]))),
+                _mm512_castsi512_pd(_mm512_srli_epi64::<50>(_mm512_castpd_si512(x[1]))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn lookup_f64(self, table: &[f64; LANES], index: [__m512d; 2]) -> [__m512d; 2] {
+        // SAFETY: the token proves AVX-512 F; both halves of the 128 bytes are readable. The permutation reads the last four bits of an
+        // index.
+        unsafe {
+            let (low, high) = (_mm512_loadu_pd(table.as_ptr()), _mm512_loadu_pd(table[8..].as_ptr()));
+            [
+                _mm512_permutex2var_pd(low, _mm512_castpd_si512(index[0]), high),
+                _mm512_permutex2var_pd(low, _mm512_castpd_si512(index[1]), high),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_odd(self, x: [__m512d; 2]) -> __m512 {
+        const TO_ZERO: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+        // Cut off toward zero, and the last bit set where that lost anything.
+        // SAFETY: the token proves AVX-512 F and DQ.
+        unsafe {
+            let cut = [_mm512_cvt_roundpd_ps::<TO_ZERO>(x[0]), _mm512_cvt_roundpd_ps::<TO_ZERO>(x[1])];
+            let low = _mm512_cmp_pd_mask::<_CMP_NEQ_OQ>(_mm512_cvtps_pd(cut[0]), x[0]);
+            let high = _mm512_cmp_pd_mask::<_CMP_NEQ_OQ>(_mm512_cvtps_pd(cut[1]), x[1]);
+            let both = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(cut[0]), cut[1]);
+            let bits = _mm512_castps_si512(both);
+            let inexact = u16::from(low) | u16::from(high) << 8;
+            _mm512_castsi512_ps(_mm512_mask_or_epi32(bits, inexact, bits, _mm512_set1_epi32(1)))
+        }
+    }
+
+    #[inline(always)]
+    fn any_differs_f32(self, a: __m512, b: __m512) -> bool {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_OQ>(a, b) != 0 }
     }
 
     #[inline(always)]

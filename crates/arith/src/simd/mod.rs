@@ -14,6 +14,9 @@
 )]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics; its functions can be called by the instance alone")]
+mod avx2_steps;
+#[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
     reason = "intrinsics; a token that only detection can make proves that the CPU has them"
@@ -40,6 +43,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type F32: Copy;
     /// [`LANES`] numbers of f64.
     type F64: Copy;
+    /// A yes or no for each lane of [`F64`](Simd::F64).
+    type Mask: Copy;
 
     /// Runs `work` compiled for the instruction set.
     fn vectorize<W: WithSimd>(self, work: W) -> W::Output;
@@ -83,6 +88,39 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
     /// `corrected` where `sum` is finite, `sum` elsewhere.
     fn where_finite_f64(self, sum: Self::F64, corrected: Self::F64) -> Self::F64;
+
+    /// `a / b`.
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a` where `a > b`, else `b`: also where one is NaN or both are zeros.
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a` where `a < b`, else `b`: also where one is NaN or both are zeros.
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `x` without its sign bit.
+    fn abs_f64(self, x: Self::F64) -> Self::F64;
+    /// `x` with its sign bit turned.
+    fn neg_f64(self, x: Self::F64) -> Self::F64;
+    /// `magnitude` with the sign bit of `sign`.
+    fn copysign_f64(self, magnitude: Self::F64, sign: Self::F64) -> Self::F64;
+    /// `a < b`; no where one is NaN.
+    fn less_f64(self, a: Self::F64, b: Self::F64) -> Self::Mask;
+    /// Whether `x` is NaN.
+    fn is_nan_f64(self, x: Self::F64) -> Self::Mask;
+    /// `yes` where the mask says so, else `no`.
+    fn select_f64(self, mask: Self::Mask, yes: Self::F64, no: Self::F64) -> Self::F64;
+    /// Whether the mask says yes anywhere.
+    fn any(self, mask: Self::Mask) -> bool;
+    /// 2^k for whole k from -1022 to 1023; for others the bits of `k + 1.5 · 2^52 + 1023`, shifted left by 52.
+    fn power_of_two_f64(self, k: Self::F64) -> Self::F64;
+    /// The bits of `x` shifted right by 50, no number: the exponent field and the first two bits of the significand, so that the
+    /// last four bits tell sixteen neighbouring quarters of binades apart: an index for [`lookup_f64`](Simd::lookup_f64).
+    fn binade_quarter_f64(self, x: Self::F64) -> Self::F64;
+    /// The number of `table` at the last four bits of each lane of `index`.
+    fn lookup_f64(self, table: &[f64; LANES], index: Self::F64) -> Self::F64;
+    /// f64 to f32, rounded to odd: toward zero, and where that is inexact the last bit is set. Beyond the largest f32 this is the largest
+    /// f32. Rounded once more, to a precision of at most 22 bits, it gives what one rounding would have given.
+    fn narrow_odd(self, x: Self::F64) -> Self::F32;
+    /// Whether `a < b` or `a > b` in any lane.
+    fn any_differs_f32(self, a: Self::F32, b: Self::F32) -> bool;
 
     /// f32 to f64; exact.
     fn widen(self, x: Self::F32) -> Self::F64;

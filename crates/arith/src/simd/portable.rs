@@ -8,11 +8,15 @@ use std::array::from_fn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Portable;
 
+/// 1.5 · 2^52 + 1023: added to a whole k of -1022 to 1023, it leaves the exponent field of 2^k in the last bits.
+pub(crate) const POWER_SHIFT: f64 = 6_755_399_441_056_767.0;
+
 impl Simd for Portable {
     const NAME: &'static str = "portable";
     const REGISTERS: usize = 4;
     type F32 = [f32; LANES];
     type F64 = [f64; LANES];
+    type Mask = [bool; LANES];
 
     fn vectorize<W: WithSimd>(self, work: W) -> W::Output {
         work.run(self)
@@ -106,6 +110,81 @@ impl Simd for Portable {
     #[inline(always)]
     fn where_finite_f64(self, sum: [f64; LANES], corrected: [f64; LANES]) -> [f64; LANES] {
         from_fn(|i| if sum[i].is_finite() { corrected[i] } else { sum[i] })
+    }
+
+    #[inline(always)]
+    fn div_f64(self, a: [f64; LANES], b: [f64; LANES]) -> [f64; LANES] {
+        from_fn(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn max_f64(self, a: [f64; LANES], b: [f64; LANES]) -> [f64; LANES] {
+        from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn min_f64(self, a: [f64; LANES], b: [f64; LANES]) -> [f64; LANES] {
+        from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn abs_f64(self, x: [f64; LANES]) -> [f64; LANES] {
+        x.map(f64::abs)
+    }
+
+    #[inline(always)]
+    fn neg_f64(self, x: [f64; LANES]) -> [f64; LANES] {
+        x.map(|x| -x)
+    }
+
+    #[inline(always)]
+    fn copysign_f64(self, magnitude: [f64; LANES], sign: [f64; LANES]) -> [f64; LANES] {
+        from_fn(|i| magnitude[i].copysign(sign[i]))
+    }
+
+    #[inline(always)]
+    fn less_f64(self, a: [f64; LANES], b: [f64; LANES]) -> [bool; LANES] {
+        from_fn(|i| a[i] < b[i])
+    }
+
+    #[inline(always)]
+    fn is_nan_f64(self, x: [f64; LANES]) -> [bool; LANES] {
+        x.map(f64::is_nan)
+    }
+
+    #[inline(always)]
+    fn select_f64(self, mask: [bool; LANES], yes: [f64; LANES], no: [f64; LANES]) -> [f64; LANES] {
+        from_fn(|i| if mask[i] { yes[i] } else { no[i] })
+    }
+
+    #[inline(always)]
+    fn any(self, mask: [bool; LANES]) -> bool {
+        mask.contains(&true)
+    }
+
+    #[inline(always)]
+    fn power_of_two_f64(self, k: [f64; LANES]) -> [f64; LANES] {
+        k.map(|k| f64::from_bits((k + POWER_SHIFT).to_bits() << 52))
+    }
+
+    #[inline(always)]
+    fn binade_quarter_f64(self, x: [f64; LANES]) -> [f64; LANES] {
+        x.map(|x| f64::from_bits(x.to_bits() >> 50))
+    }
+
+    #[inline(always)]
+    fn lookup_f64(self, table: &[f64; LANES], index: [f64; LANES]) -> [f64; LANES] {
+        index.map(|index| table[(index.to_bits() & 15) as usize])
+    }
+
+    #[inline(always)]
+    fn narrow_odd(self, x: [f64; LANES]) -> [f32; LANES] {
+        x.map(narrow_odd)
+    }
+
+    #[inline(always)]
+    fn any_differs_f32(self, a: [f32; LANES], b: [f32; LANES]) -> bool {
+        (0..LANES).any(|i| a[i] < b[i] || a[i] > b[i])
     }
 
     #[inline(always)]

@@ -1,0 +1,148 @@
+//! The functions on vectors of sixteen f64 numbers: one text for every instruction set, in two precisions.
+//!
+//! | file | functions |
+//! | --- | --- |
+//! | `logistic.rs` | sigmoid, tanh, SiLU, softplus |
+//! | `normal.rs` | GELU in the erf form, erf |
+//! | `gelu_tanh.rs` | GELU in the tanh form |
+//! | `elu.rs` | ELU, SELU |
+//! | `linear.rs` | identity, ReLU, leaky ReLU, hard tanh |
+
+mod coefficients;
+mod curve;
+mod elu;
+mod exp;
+mod gelu_tanh;
+mod linear;
+mod logistic;
+mod normal;
+mod number;
+mod pieces;
+
+pub(crate) use elu::{LAMBDA, LAMBDA_ALPHA};
+
+use crate::activation::Activation;
+use curve::Curve;
+use gradchain_arith::{Isa, LANES, Simd, WithSimd};
+use number::Lanes;
+
+/// What is computed of a function at x.
+#[derive(Clone, Copy)]
+pub(crate) enum What<'a> {
+    /// The value.
+    Value,
+    /// The derivative.
+    Slope,
+    /// The derivative, times these numbers.
+    Pull(&'a [[f64; LANES]]),
+}
+
+/// How closely: LOW for one rounding to at most 24 bits, FULL within 1 ulp of f64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precision {
+    Low,
+    Full,
+}
+
+/// `what` of the function at each number, in place.
+pub(crate) struct Evaluate<'a> {
+    pub(crate) activation: Activation,
+    pub(crate) precision: Precision,
+    pub(crate) what: What<'a>,
+    pub(crate) numbers: &'a mut [[f64; LANES]],
+}
+
+impl Evaluate<'_> {
+    #[inline(always)]
+    fn by<S: Simd, C: Curve>(self, simd: S) {
+        match self.precision {
+            Precision::Low => self.with::<S, C, false>(simd),
+            Precision::Full => self.with::<S, C, true>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn with<S: Simd, C: Curve, const FULL: bool>(self, simd: S) {
+        let numbers = self.numbers;
+        // Each loop is a function of its own: in one function with all the others it would be compiled for minutes.
+        match self.what {
+            What::Value => simd.call(
+                #[inline(always)]
+                || {
+                    for numbers in numbers {
+                        let x = Lanes::new(simd, simd.load_f64(numbers));
+                        let y = C::value::<S, FULL>(x).join::<FULL>();
+                        simd.store_f64(x.when(simd.is_nan_f64(x.value), y).value, numbers);
+                    }
+                },
+            ),
+            What::Slope => simd.call(
+                #[inline(always)]
+                || {
+                    for numbers in numbers {
+                        let x = Lanes::new(simd, simd.load_f64(numbers));
+                        let y = C::slope::<S, FULL>(x).join::<FULL>();
+                        let at_nan = x.all(C::SLOPE_AT_NAN);
+                        simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
+                    }
+                },
+            ),
+            What::Pull(gradients) => simd.call(
+                #[inline(always)]
+                || {
+                    for (numbers, gradients) in numbers.iter_mut().zip(gradients) {
+                        let x = Lanes::new(simd, simd.load_f64(numbers));
+                        let g = Lanes::new(simd, simd.load_f64(gradients));
+                        let y = C::pull::<S, FULL>(g, x);
+                        let at_nan = g * C::SLOPE_AT_NAN;
+                        simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
+                    }
+                },
+            ),
+        }
+    }
+}
+
+impl WithSimd for Evaluate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.activation {
+            Activation::Identity => self.by::<S, linear::Identity>(simd),
+            Activation::Sigmoid => self.by::<S, logistic::Sigmoid>(simd),
+            Activation::Relu => self.by::<S, linear::Relu>(simd),
+            Activation::Tanh => self.by::<S, logistic::Tanh>(simd),
+            Activation::LeakyRelu => self.by::<S, linear::LeakyRelu>(simd),
+            Activation::Elu => self.by::<S, elu::Elu>(simd),
+            Activation::Selu => self.by::<S, elu::Selu>(simd),
+            Activation::Gelu => self.by::<S, normal::Gelu>(simd),
+            Activation::GeluTanh => self.by::<S, gelu_tanh::GeluTanh>(simd),
+            Activation::Silu => self.by::<S, logistic::Silu>(simd),
+            Activation::Softplus => self.by::<S, logistic::Softplus>(simd),
+            Activation::Erf => self.by::<S, normal::Erf>(simd),
+            Activation::HardTanh => self.by::<S, linear::HardTanh>(simd),
+        }
+    }
+}
+
+/// The value at one number.
+pub(crate) fn value(isa: Isa, activation: Activation, precision: Precision, x: f64) -> f64 {
+    one(isa, activation, precision, What::Value, x)
+}
+
+/// The derivative at one number.
+pub(crate) fn slope(isa: Isa, activation: Activation, precision: Precision, x: f64) -> f64 {
+    one(isa, activation, precision, What::Slope, x)
+}
+
+/// `g` times the derivative at one number.
+pub(crate) fn pull(isa: Isa, activation: Activation, precision: Precision, g: f64, x: f64) -> f64 {
+    one(isa, activation, precision, What::Pull(&[[g; LANES]]), x)
+}
+
+fn one(isa: Isa, activation: Activation, precision: Precision, what: What<'_>, x: f64) -> f64 {
+    let mut numbers = [[x; LANES]];
+    isa.run(Evaluate { activation, precision, what, numbers: &mut numbers });
+    numbers[0][0]
+}
