@@ -52,8 +52,16 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
     };
     let slope = match cell.activation {
         Activation::Identity => 0.0,
-        Activation::Relu => F64,
-        Activation::Sigmoid | Activation::Tanh => SLOPE,
+        Activation::Relu | Activation::LeakyRelu | Activation::HardTanh => F64,
+        Activation::Sigmoid
+        | Activation::Tanh
+        | Activation::Elu
+        | Activation::Selu
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Silu
+        | Activation::Softplus
+        | Activation::Erf => SLOPE,
     };
     let trace = if cell.activation == Activation::Identity { 0.0 } else { 2.0 * number };
     // Bytes for each weight beside its three copies, for each unit and sample, the gradients that a draw tells of, and what else there is.
