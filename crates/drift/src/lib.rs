@@ -5,7 +5,7 @@
 //! [`Isa`](gradchain_arith::Isa) as a way to compile plain loops for the machine; never a rounding, a summation
 //! or a vector operation. Results do not depend on the instruction set.
 //!
-//! - [`DoubleDouble`] and [`functions`]: 106 bits, with exp, sigmoid, tanh and their derivatives.
+//! - [`DoubleDouble`] and [`functions`]: 106 bits, with exp, sigmoid, tanh and their derivatives. [`values_and_slopes`]: every activation.
 //! - [`Scaled`], [`ScaledVector`]: numbers and vectors with an exponent of their own.
 //! - [`reference_forward`], [`reference_backward`], [`weight_gradient_norm`]: the reference for a network.
 //! - [`ErrorBound`]: what the published error bound allows a linear chain. [`ProductError`]: the same with the brackets set otherwise.
@@ -13,22 +13,27 @@
 
 mod bound;
 mod double_double;
+mod error_function;
 mod events;
 pub mod functions;
 mod kernels;
 mod metrics;
 mod norm;
+mod pointwise;
 mod product_error;
 mod reference;
 mod scaled;
 mod scaled_vector;
 mod slopes;
+mod smooth;
+mod triple;
 mod weight_norms;
 
 pub use bound::{ErrorBound, LayerError};
 pub use double_double::{DoubleDouble, quick_two_sum, two_prod, two_sum};
 pub use events::{DIRECTION_LOST_BELOW, EventReport, Events};
 pub use metrics::{Comparison, compare, cosine, norm};
+pub use pointwise::values_and_slopes;
 pub use product_error::ProductError;
 pub use reference::{Keep, ReferenceStep, ReferenceTrace, Weights, reference_backward, reference_forward};
 pub use scaled::Scaled;

@@ -1,24 +1,18 @@
 //! Activations of a layer and their derivatives, the slopes, in scaled double-double.
 
 use crate::double_double::DoubleDouble;
-use crate::functions;
-use crate::scaled::{exponent_of, ldexp};
+use crate::functions::AtPoint;
+use crate::pointwise::{evaluate, hard_tanh_at, leaky_relu_at, relu_at};
 use crate::scaled_vector::ScaledVector;
 use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Simd, WithSimd};
-
-/// Above `2^SATURATED` a pre-activation saturates sigmoid and tanh: derivative 0.
-const SATURATED: i64 = 40;
-
-/// Below `2^LINEAR` sigmoid is 1/2 and tanh is the identity, with slopes 1/4 and 1, to a relative 2^-120.
-const LINEAR: i64 = -120;
 
 /// f'(z) for every component of a layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Slopes {
     /// All of them 1.
     Ones,
-    /// 0, 1, or NaN.
+    /// Of a piecewise linear function: f64 numbers, 0, 1 and NaN among them.
     Steps(Vec<f64>),
     /// `m · 2^e` each, since the slopes of one layer may be as far apart as 1/4 and e^-1000000.
     Scaled {
@@ -29,25 +23,45 @@ pub(crate) enum Slopes {
     },
 }
 
-/// Replaces z by f(z) and gives f'(z). ReLU'(0) = 0; where z is NaN both are.
+/// Replaces z by f(z) and gives f'(z), as [`values_and_slopes`](crate::values_and_slopes) has them. Where z is NaN both are, and an infinite z counts
+/// as NaN unless the function is piecewise linear.
 pub(crate) fn activate(isa: Isa, activation: Activation, z: &mut ScaledVector) -> Slopes {
     match activation {
         Activation::Identity => Slopes::Ones,
-        Activation::Relu => {
-            let mut steps = Vec::with_capacity(z.len());
-            for (hi, lo) in z.hi.iter_mut().zip(&mut z.lo) {
-                let step = if hi.is_nan() { f64::NAN } else { f64::from(u8::from(*hi > 0.0)) };
-                if step == 0.0 {
-                    (*hi, *lo) = (0.0, 0.0);
-                }
-                steps.push(step);
+        Activation::Relu => steps(z, relu_at),
+        Activation::LeakyRelu => steps(z, leaky_relu_at),
+        Activation::HardTanh => steps(z, hard_tanh_at),
+        Activation::Sigmoid
+        | Activation::Tanh
+        | Activation::Elu
+        | Activation::Selu
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Silu
+        | Activation::Softplus
+        | Activation::Erf => {
+            for hi in &mut z.hi {
+                *hi = if hi.is_finite() { *hi } else { f64::NAN };
             }
-            z.renormalise();
-            Slopes::Steps(steps)
+            let mut of_values = vec![z.exponent; z.len()];
+            let (mantissas, exponents) = evaluate(isa, activation, &mut z.hi, &mut z.lo, &mut of_values);
+            z.gather(&of_values);
+            Slopes::Scaled { mantissas, exponents }
         }
-        Activation::Sigmoid => isa.run(Smooth { z, at: sigmoid_at }),
-        Activation::Tanh => isa.run(Smooth { z, at: tanh_at }),
     }
+}
+
+/// [`activate`] for a function whose slopes are f64 numbers.
+fn steps(z: &mut ScaledVector, at: impl Fn(DoubleDouble, i64) -> AtPoint) -> Slopes {
+    let (mut steps, mut of_values) = (Vec::with_capacity(z.len()), Vec::with_capacity(z.len()));
+    for i in 0..z.len() {
+        let ((value, e), (step, _)) = at(z.mantissa(i), z.exponent);
+        (z.hi[i], z.lo[i]) = (value.hi, value.lo);
+        of_values.push(e);
+        steps.push(step.hi);
+    }
+    z.gather(&of_values);
+    Slopes::Steps(steps)
 }
 
 /// `gradient ∘ slopes`, in place: `D = G ∘ f'(Z)`. A slope of 0 stops everything, infinities and NaN too.
@@ -56,8 +70,11 @@ pub(crate) fn times_slopes(isa: Isa, gradient: &mut ScaledVector, slopes: &Slope
         Slopes::Ones => {}
         Slopes::Steps(steps) => {
             for ((hi, lo), &step) in gradient.hi.iter_mut().zip(&mut gradient.lo).zip(steps) {
-                if step != 1.0 {
+                if step == 0.0 || step.is_nan() {
                     (*hi, *lo) = (step, step);
+                } else if step != 1.0 {
+                    let product = DoubleDouble { hi: *hi, lo: *lo }.times_f64(step);
+                    (*hi, *lo) = (product.hi, product.lo);
                 }
             }
             gradient.renormalise();
@@ -88,86 +105,5 @@ impl WithSimd for TimesMantissas<'_> {
             (*hi, *lo) = (product.hi, product.lo);
         }
         gradient.gather(exponents);
-    }
-}
-
-/// A value and a slope, each with its exponent.
-type AtPoint = ((DoubleDouble, i64), (DoubleDouble, i64));
-
-struct Smooth<'a, F> {
-    z: &'a mut ScaledVector,
-    at: F,
-}
-
-impl<F: Fn(DoubleDouble, i64) -> AtPoint> WithSimd for Smooth<'_, F> {
-    type Output = Slopes;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> Slopes {
-        let Smooth { z, at } = self;
-        let (mut mantissas, mut exponents) = (Vec::with_capacity(z.len()), Vec::with_capacity(z.len()));
-        let mut of_values = Vec::with_capacity(z.len());
-        for i in 0..z.len() {
-            let ((value, e), (slope, slope_e)) = at(z.mantissa(i), z.exponent);
-            (z.hi[i], z.lo[i]) = (value.hi, value.lo);
-            of_values.push(e);
-            mantissas.push(slope);
-            exponents.push(slope_e);
-        }
-        z.gather(&of_values);
-        Slopes::Scaled { mantissas, exponents }
-    }
-}
-
-/// Where `m · 2^e` lies for the functions.
-enum Region {
-    /// NaN included.
-    Inside(DoubleDouble),
-    /// Too large: the sign is left.
-    Saturated { positive: bool },
-    /// Too small to bend.
-    Linear,
-}
-
-#[inline(always)]
-fn region(m: DoubleDouble, e: i64) -> Region {
-    if m.hi == 0.0 {
-        return Region::Linear;
-    }
-    if !m.hi.is_finite() {
-        return Region::Inside(DoubleDouble::from(f64::NAN));
-    }
-    let size = exponent_of(m.hi).saturating_add(e);
-    if size > SATURATED {
-        Region::Saturated { positive: m.hi > 0.0 }
-    } else if size < LINEAR {
-        Region::Linear
-    } else {
-        Region::Inside(DoubleDouble { hi: ldexp(m.hi, e), lo: ldexp(m.lo, e) })
-    }
-}
-
-#[inline(always)]
-fn sigmoid_at(m: DoubleDouble, e: i64) -> AtPoint {
-    match region(m, e) {
-        Region::Inside(z) => functions::sigmoid_with_derivative(z),
-        Region::Saturated { positive } => {
-            ((DoubleDouble::from(f64::from(u8::from(positive))), 0), (DoubleDouble::default(), 0))
-        }
-        Region::Linear => ((DoubleDouble::from(0.5), 0), (DoubleDouble::from(0.25), 0)),
-    }
-}
-
-#[inline(always)]
-fn tanh_at(m: DoubleDouble, e: i64) -> AtPoint {
-    match region(m, e) {
-        Region::Inside(z) => {
-            let (value, slope) = functions::tanh_with_derivative(z);
-            ((value, 0), slope)
-        }
-        Region::Saturated { positive } => {
-            ((DoubleDouble::from(if positive { 1.0 } else { -1.0 }), 0), (DoubleDouble::default(), 0))
-        }
-        Region::Linear => ((m, e), (DoubleDouble::ONE, 0)),
     }
 }
