@@ -6,6 +6,7 @@
 
 use crate::double_double::DoubleDouble;
 use crate::functions::{AtPoint, exp, magnitude, scaled_down};
+use crate::roots;
 use crate::smooth::CLOSED;
 use crate::triple::Triple;
 use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
@@ -153,8 +154,7 @@ pub(crate) fn erf_with_derivative(x: DoubleDouble) -> AtPoint {
 /// `x Φ(x)` and `Φ(x) + x φ(x)`, with Φ and φ the distribution function and the density of the normal law.
 ///
 /// Below 0 both have the factor `g = e^(-x²/2)`: with `t = -x` and `r = erfcx(t/√2) / 2`, the value is `-t g r` and the derivative `g (r - t/√(2π))`,
-/// which cancels at its root -0.7518 alone. Relative errors at most 2^-95, of the derivative 2^-95 over the relative distance
-/// from the root. For negative x with `x² >= 2^41` both are 0.
+/// which cancels beside its root -0.7518 alone ([`roots`]). Relative errors at most 2^-95. For negative x with `x² >= 2^41` both are 0.
 #[inline(always)]
 pub(crate) fn gelu_with_derivative(x: DoubleDouble) -> AtPoint {
     let t = magnitude(x);
@@ -172,7 +172,8 @@ pub(crate) fn gelu_with_derivative(x: DoubleDouble) -> AtPoint {
     let tail = scaled_erfc(t.times(ROOT_HALF), q).times_power(0.5);
     let bend = t.times(DENSITY_AT_0);
     if x.hi < 0.0 {
-        return ((x.times(m.times(tail)), e), (m.times(tail.minus(bend)), e));
+        let value = (x.times(m.times(tail)), e);
+        return (value, roots::GELU.nearby(x).map_or((m.times(tail.minus(bend)), e), |slope| (slope, 0)));
     }
     let probability = scaled_down(m.times(tail), e).negated().plus_f64(1.0);
     ((x.times(probability), 0), (probability.plus(scaled_down(m.times(bend), e)), 0))

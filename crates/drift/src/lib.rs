@@ -22,6 +22,7 @@ mod norm;
 mod pointwise;
 mod product_error;
 mod reference;
+mod roots;
 mod scaled;
 mod scaled_vector;
 mod slopes;

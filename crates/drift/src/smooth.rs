@@ -1,10 +1,11 @@
 //! Activations that are made of one exponential: ELU, SELU, softplus, SiLU, and GELU with a tanh.
 //!
-//! As in [`functions`](crate::functions) nothing is subtracted that could cancel but for the derivatives of SiLU and GELU, which have a root. Bounds
-//! are relative, hold for the x given, and saturation begins where the exponent of the exponential passes 2^40.
+//! As in [`functions`](crate::functions) nothing is subtracted that could cancel, and beside the roots of the derivatives of SiLU and GELU their
+//! [Taylor polynomials](roots) are used. Bounds are relative, hold for the x given, and saturation begins where the exponent of the exponential passes 2^40.
 
 use crate::double_double::DoubleDouble;
 use crate::functions::{AtPoint, exp, expm1_with_exp, magnitude, scaled_down};
+use crate::roots::{self, Root};
 use crate::triple::Triple;
 
 /// SELU's scale, 1.0507009873554804934193349852946 (Klambauer, Unterthiner, Mayr and Hochreiter 2017), the decimal rounded to 106 bits.
@@ -61,14 +62,14 @@ pub(crate) fn softplus_with_derivative(x: DoubleDouble) -> AtPoint {
     }
 }
 
-/// `x σ(x)` and `σ(x) (1 + x σ(-x))`. Relative errors at most 2^-95, of the derivative 2^-95 over the relative distance from its root -1.2785.
+/// `x σ(x)` and `σ(x) (1 + x σ(-x))`. Relative errors at most 2^-95, beside the root -1.2785 of the derivative too.
 #[inline(always)]
 pub(crate) fn silu_with_derivative(x: DoubleDouble) -> AtPoint {
-    gated(x, exp(magnitude(x).negated()), x)
+    gated(x, exp(magnitude(x).negated()), x, &roots::SILU)
 }
 
 /// `x σ(v)` with `v = 2 sqrt(2/π) (x + 0.044715 x³)`, which is `½ x (1 + tanh(v/2))`, and `σ(v) (1 + x v' σ(-v))`.
-/// Relative errors at most 2^-95, of the derivative 2^-95 over the relative distance from its root -0.7525.
+/// Relative errors at most 2^-95, beside the root -0.7525 of the derivative too.
 #[inline(always)]
 pub(crate) fn gelu_tanh_with_derivative(x: DoubleDouble) -> AtPoint {
     let size = Triple::from(magnitude(x));
@@ -77,21 +78,27 @@ pub(crate) fn gelu_tanh_with_derivative(x: DoubleDouble) -> AtPoint {
     // x v' = 2 sqrt(2/π) (x + 3 · 0.044715 x³), up to its sign.
     let x_slope = size.to_double_double().plus(cubic.to_double_double().times_f64(3.0));
     let x_slope = x_slope.times(GELU_RATE.to_double_double());
-    gated(x, v.times_power(-1.0).exp(), if x.hi < 0.0 { x_slope.negated() } else { x_slope })
+    gated(
+        x,
+        v.times_power(-1.0).exp(),
+        if x.hi < 0.0 { x_slope.negated() } else { x_slope },
+        &roots::GELU_TANH,
+    )
 }
 
 /// `x σ(v)` and its derivative `σ(v) (1 + x v' σ(-v))` for v of the sign of x, from `e^-|v| = m · 2^e` and `x v'`.
 ///
 /// Only for negative x do the terms of the derivative differ in sign, and there σ(-v) is no small number.
 #[inline(always)]
-fn gated(x: DoubleDouble, (m, e): (DoubleDouble, i64), x_slope: DoubleDouble) -> AtPoint {
+fn gated(x: DoubleDouble, (m, e): (DoubleDouble, i64), x_slope: DoubleDouble, root: &Root) -> AtPoint {
     if x.hi < 0.0 && m.hi == 0.0 {
         return CLOSED;
     }
     let larger = DoubleDouble::ONE.divided_by(scaled_down(m, e).plus_f64(1.0));
     let smaller = m.times(larger);
     if x.hi < 0.0 {
-        ((x.times(smaller), e), (smaller.times(x_slope.times(larger).plus_f64(1.0)), e))
+        let slope = (smaller.times(x_slope.times(larger).plus_f64(1.0)), e);
+        ((x.times(smaller), e), root.nearby(x).map_or(slope, |slope| (slope, 0)))
     } else {
         let bend = scaled_down(x_slope.times(smaller), e);
         ((x.times(larger), 0), (larger.times(bend.plus_f64(1.0)), 0))
