@@ -11,6 +11,7 @@ use gradchain_arith::Isa;
 use gradchain_drift::{DoubleDouble, values_and_slopes};
 use oracle::{Oracle, SERIES_UP_TO, VANISHED};
 use safetensors::SafeTensors;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LN_2};
 
 type Pair = (DoubleDouble, i64);
 
@@ -63,9 +64,7 @@ fn sizes(each: usize) -> Vec<DoubleDouble> {
         }
     }
     // The series of erf ends, the residue ends, the exponential is reduced, the low part decides at 1.
-    for turn in
-        [0.5, 0.34657359, 0.69314718, std::f64::consts::FRAC_1_SQRT_2, 9.42477796, 13.3286488, 1.0, 24_900.0]
-    {
+    for turn in [0.5, 0.5 * LN_2, LN_2, FRAC_1_SQRT_2, 9.42477796, 13.3286488, 1.0, 24_900.0] {
         for k in [-1e-3, -1e-9, 0.0, 1e-9, 1e-3] {
             points.push(draws.with_low_part(turn * (1.0 + k)));
         }
@@ -109,6 +108,20 @@ fn every_function_and_exponent_within_95_bits() {
 }
 
 #[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let points: Vec<DoubleDouble> = sizes(1).iter().flat_map(|x| [*x, x.negated()]).collect();
+    let bits = |(m, e): Pair| (m.hi.to_bits(), m.lo.to_bits(), e);
+    for activation in Activation::ALL {
+        let runs = Isa::available().into_iter().map(|isa| {
+            let results = values_and_slopes(isa, activation, &points);
+            results.into_iter().map(|(value, slope)| (bits(value), bits(slope))).collect::<Vec<_>>()
+        });
+        let runs: Vec<_> = runs.collect();
+        assert!(runs.iter().all(|run| *run == runs[0]), "{activation}");
+    }
+}
+
+#[test]
 fn beside_the_roots_of_derivatives() {
     let oracle = Oracle::new();
     for (activation, near) in WITH_ROOT {
@@ -131,15 +144,18 @@ fn beside_the_roots_of_derivatives() {
                 let got = values_and_slopes(isa(), activation, &[x])[0].1;
                 let x = big_of(x);
                 let error = log2_error(&exact(got), &slope(&x));
-                worst = if k <= 60 { worst.max(error) } else { worst };
-                closest = closest.max(error + log2_error(&x, &b));
+                if k <= 60 {
+                    worst = worst.max(error);
+                } else {
+                    closest = closest.max(error + log2_error(&x, &b));
+                }
             }
         }
         println!(
             "{activation}: derivative 2^{worst:.1}, 2^{closest:.1} over the distance, beside {}",
             b.to_f64().value()
         );
-        assert!(worst <= -100.0 && closest <= -105.0, "{activation}: 2^{worst}, 2^{closest}");
+        assert!(worst <= -100.0 && closest <= -155.0, "{activation}: 2^{worst}, 2^{closest}");
     }
 }
 
@@ -260,8 +276,8 @@ fn edges() {
             Activation::Gelu | Activation::GeluTanh | Activation::Silu => {
                 ([infinity, 1.0, 0.0, 0.0], (0.0, 0.5))
             }
-            Activation::Softplus => ([infinity, 1.0, 0.0, 0.0], (std::f64::consts::LN_2, 0.5)),
-            Activation::Erf => ([1.0, 0.0, -1.0, 0.0], (0.0, std::f64::consts::FRAC_2_SQRT_PI)),
+            Activation::Softplus => ([infinity, 1.0, 0.0, 0.0], (LN_2, 0.5)),
+            Activation::Erf => ([1.0, 0.0, -1.0, 0.0], (0.0, FRAC_2_SQRT_PI)),
         };
         assert_eq!(limits, wanted, "{activation}");
         for zero in [0.0, -0.0] {

@@ -190,6 +190,13 @@ fn weights_of_any_size() {
     assert!(log2_error(&got, &exact) <= -100.0);
 }
 
+/// log2 of the size of a number whose exponent f64 need not have.
+fn log2_of(x: &Big) -> f64 {
+    let (significand, exponent) = x.repr().clone().into_parts();
+    let digits = shifted(Big::from_parts(significand, 0), -400).to_f64().value();
+    libm::log2(digits.abs()) + 400.0 + exponent as f64
+}
+
 /// One layer of each activation at z = 1e6 and at z = 1e-300, beside what the exact derivatives are.
 #[test]
 fn slopes_far_outside_f64() {
@@ -233,12 +240,30 @@ fn slopes_far_outside_f64() {
     assert_eq!((slope, value.to_f64()), (big(1.0), 1e-300));
     let (slope, value) = gradient_at(Activation::Relu, 0.0);
     assert_eq!((slope, value.to_f64()), (big(0.0), 0.0));
+    let (slope, value) = gradient_at(Activation::LeakyRelu, -3.0);
+    assert_eq!((slope, value.to_f64()), (big(0.01), -0.03));
+    let (slope, value) = gradient_at(Activation::HardTanh, -1e300);
+    assert_eq!((slope, value.to_f64()), (big(0.0), -1.0));
+    let (slope, value) = gradient_at(Activation::HardTanh, 1e-300);
+    assert_eq!((slope, value.to_f64()), (big(1.0), 1e-300));
+    // Far out gelu is -φ(x) and its derivative x φ(x), to a relative 1/x².
+    let (slope, value) = gradient_at(Activation::Gelu, -1e6);
+    let log2 = -0.5e12 / std::f64::consts::LN_2 - 0.5 * libm::log2(2.0 * std::f64::consts::PI);
+    assert!((log2_of(&slope) - (log2 + libm::log2(1e6))).abs() < 1e-3, "{log2}");
+    assert!((value.log2() - log2).abs() < 1e-3);
+    let (slope, value) = gradient_at(Activation::Silu, 1e300);
+    assert_eq!((slope, value.to_f64()), (big(1.0), 1e300));
+    let (slope, value) = gradient_at(Activation::Elu, -1e6);
+    assert!(log2_error(&slope, &big(-1e6).exp()) <= -95.0);
+    assert_eq!(value.to_f64(), -1.0);
+    let (slope, value) = gradient_at(Activation::Softplus, -1e6);
+    assert!(log2_error(&slope, &big(-1e6).exp()) <= -95.0);
+    assert!((value.log2() + 1e6 / std::f64::consts::LN_2).abs() < 1e-8);
 }
 
 #[test]
 fn zeros_infinities_and_nan_pass_without_panic() {
-    let activations = [Activation::Identity, Activation::Sigmoid, Activation::Relu, Activation::Tanh];
-    for activation in activations {
+    for activation in Activation::ALL {
         for weight in [0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
             for input in [0.0, 1.0, f64::INFINITY, f64::NAN] {
                 let mut network =
@@ -307,7 +332,7 @@ fn networks_without_layers_or_widths() {
 #[test]
 fn every_instruction_set_gives_the_same_bits() {
     let weights = |seed: usize| (0..19 * 19).map(|i| libm::sin((i * i + seed) as f64)).collect::<Vec<f64>>();
-    for activation in [Activation::Identity, Activation::Sigmoid, Activation::Relu, Activation::Tanh] {
+    for activation in Activation::ALL {
         let layers = (0..6).map(|t| Layer {
             weights_rest: Some(weights(t + 9).iter().map(|w| w * 1e-17).collect()),
             ..linear(19, 19, weights(t))
