@@ -2,7 +2,7 @@
 //!
 //! Everything comes from two functions without cancellation, both of `q = s²`: a series for small s, and `erfcx(s) = e^(s²) erfc(s)`
 //! for the others. The exponential `e^(-s²)` stays a factor with an exponent of its own, and its argument has three parts
-//! ([`Triple`]), so that tails are right to their last bit: erfc(700), whose exponent is -706 902, no less than erfc(1).
+//! ([`Triple`]), so that tails are right to their last bit: erfc(700), which is about 2^-706931, no less than erfc(1).
 
 use crate::double_double::DoubleDouble;
 use crate::functions::{AtPoint, exp, magnitude, scaled_down};

@@ -33,6 +33,7 @@ mod weight_norms;
 pub use bound::{ErrorBound, LayerError};
 pub use double_double::{DoubleDouble, quick_two_sum, two_prod, two_sum};
 pub use events::{DIRECTION_LOST_BELOW, EventReport, Events};
+pub use functions::AtPoint;
 pub use metrics::{Comparison, compare, cosine, norm};
 pub use pointwise::values_and_slopes;
 pub use product_error::ProductError;

@@ -44,7 +44,7 @@ const LEAKY_SLOPE: f64 = 0.01;
 /// with `s = 1.0507009873554804934193349852946`, `a = 1.6732632423543772848170429916717`. At a kink the derivative is that of the branch below it, and
 /// of hard-tanh at ±1 the outer one: all as PyTorch chooses.
 ///
-/// Relative errors are at most 2^-95, whatever the exponent of the result: `gelu'(-1000)` is about `-2^-721334`. So too beside the roots of the
+/// Relative errors are at most 2^-95, whatever the exponent of the result: `gelu'(-1000)` is about `-2^-721339`. So too beside the roots of the
 /// derivatives of gelu, gelu-tanh and silu, unless x is nearer to one than 2^-60, which no f64 number is: there it is 2^-155 over the distance. Where an exponential
 /// falls below `e^-2^40` it counts as 0, whose sign is then that of the side it is approached from. NaN gives NaN, but the identity's slope is 1
 /// everywhere; ±∞ gives the limits; ±0 keeps its sign where the value is 0, but for ReLU, whose value there is +0.
