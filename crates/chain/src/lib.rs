@@ -16,5 +16,6 @@ pub use load::{LoadError, from_safetensors};
 pub use network::{Ends, Layer, Network};
 pub use normal::StandardNormal;
 pub use pass::{
-    Rounded, Setting, Step, Trace, backward, bias_gradient, forward, round_ends, weight_gradient,
+    ChainArithmetic, Rounded, Setting, Step, Trace, backward, bias_gradient, forward, round_ends,
+    weight_gradient,
 };

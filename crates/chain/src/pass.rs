@@ -11,10 +11,15 @@
 //! The bias is added after the sum has been rounded into the format; the derivative is rounded before it multiplies the gradient.
 
 use crate::network::{Ends, Network};
-use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
+use gradchain_activations::{Activation, Activations, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Summation};
 use gradchain_gradients::{GradientError, Remedy};
 use gradchain_kernels::{Kernels, Shape};
+
+/// An arithmetic that chains are computed in: with products of matrices and with activations.
+pub trait ChainArithmetic: Kernels + Activations {}
+
+impl<A: Kernels + Activations> ChainArithmetic for A {}
 
 /// A network rounded once into the format of an arithmetic.
 #[derive(Clone, Debug)]
@@ -106,7 +111,7 @@ pub struct Step<'a, N> {
 ///
 /// # Panics
 /// If `input` is not `batch` times the input width of the network.
-pub fn forward<K: Kernels>(
+pub fn forward<K: ChainArithmetic>(
     arith: &K,
     network: &Rounded<K::Number>,
     summation: Summation,
@@ -142,7 +147,7 @@ pub fn forward<K: Kernels>(
 ///
 /// # Panics
 /// If a network that is not linear comes without its trace, or shapes do not fit.
-pub fn backward<K: Kernels>(
+pub fn backward<K: ChainArithmetic>(
     arith: &K,
     network: &Rounded<K::Number>,
     setting: Setting,
@@ -184,7 +189,7 @@ pub fn backward<K: Kernels>(
 }
 
 /// dL/dW of a layer, `outputs x inputs` row-major: the sum over the batch of D^T H, D being `batch x outputs` and H `batch x inputs`.
-pub fn weight_gradient<K: Kernels>(
+pub fn weight_gradient<K: ChainArithmetic>(
     arith: &K,
     summation: Summation,
     batch: usize,
@@ -198,7 +203,7 @@ pub fn weight_gradient<K: Kernels>(
 }
 
 /// dL/db of a layer, the sum of the rows of D.
-pub fn bias_gradient<K: Kernels>(
+pub fn bias_gradient<K: ChainArithmetic>(
     arith: &K,
     summation: Summation,
     batch: usize,

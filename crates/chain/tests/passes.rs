@@ -3,11 +3,10 @@
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rules, Summation, bf16, f16};
 use gradchain_chain::{
-    Draw, Init, Network, Rounded, Setting, Upstream, backward, bias_gradient, draw_ends, forward, round_ends,
-    weight_gradient,
+    ChainArithmetic, Draw, Init, Network, Rounded, Setting, Upstream, backward, bias_gradient, draw_ends,
+    forward, round_ends, weight_gradient,
 };
 use gradchain_gradients::Remedy;
-use gradchain_kernels::Kernels;
 
 const PLAIN: Setting = Setting { summation: Summation::Wide, path: Path::Fused, remedy: Remedy::None };
 
@@ -23,7 +22,7 @@ struct All {
     biases: Vec<Vec<f64>>,
 }
 
-fn all<K: Kernels>(arith: &K, network: &Network, setting: Setting, batch: usize) -> All {
+fn all<K: ChainArithmetic>(arith: &K, network: &Network, setting: Setting, batch: usize) -> All {
     let ends = draw_ends((network.inputs(), network.outputs()), batch, Upstream::Normal, 3, 0);
     let rounded = Rounded::of(arith, network);
     let (input, upstream) = round_ends(arith, &ends);
@@ -49,6 +48,31 @@ fn loss(network: &Network, input: &[f64], upstream: &[f64], batch: usize) -> f64
         Activation::Sigmoid => 1.0 / (1.0 + libm::exp(-x)),
         Activation::Relu => x.max(0.0),
         Activation::Tanh => libm::tanh(x),
+        Activation::LeakyRelu => {
+            if x > 0.0 {
+                x
+            } else {
+                0.01 * x
+            }
+        }
+        Activation::Elu => {
+            if x > 0.0 {
+                x
+            } else {
+                libm::expm1(x)
+            }
+        }
+        Activation::Selu => {
+            1.050_700_987_355_480_5 * if x > 0.0 { x } else { 1.673_263_242_354_377_2 * libm::expm1(x) }
+        }
+        Activation::Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+        Activation::GeluTanh => {
+            0.5 * x * (1.0 + libm::tanh(0.797_884_560_802_865_4 * (x + 0.044715 * x * x * x)))
+        }
+        Activation::Silu => x / (1.0 + libm::exp(-x)),
+        Activation::Softplus => libm::log1p(libm::exp(x)),
+        Activation::Erf => libm::erf(x),
+        Activation::HardTanh => x.clamp(-1.0, 1.0),
     };
     let mut sum = 0.0;
     for b in 0..batch {
@@ -106,12 +130,12 @@ fn gradients_are_those_of_the_loss() {
 /// Native and emulated passes of the same format agree in every bit, for every summation and path.
 #[test]
 fn native_passes_are_the_emulated_ones() {
-    fn check<K: Kernels>(arith: &K) {
+    fn check<K: ChainArithmetic>(arith: &K) {
         let emulated = Emulated::new(arith.format(), Rules::default(), 0);
-        for activation in [Activation::Sigmoid, Activation::Relu] {
+        for activation in Activation::ALL {
             let network = draw(activation);
             for summation in Summation::of(arith.format()) {
-                for path in Path::ALL {
+                for path in Path::ALL.into_iter().filter(|path| path.is_defined_for(activation)) {
                     let setting = Setting { summation, path, ..PLAIN };
                     let (got, expected) =
                         (all(arith, &network, setting, 2), all(&emulated, &network, setting, 2));

@@ -6,10 +6,12 @@ mod common;
 use common::{cases, chain_network, floats, mlp_network, read};
 use gradchain_activations::Path;
 use gradchain_arith::{Format, Isa, Native, Summation, bf16, f16, wide_unit};
-use gradchain_chain::{Rounded, Setting, Step, Trace, backward, bias_gradient, forward, weight_gradient};
+use gradchain_chain::{
+    ChainArithmetic, Rounded, Setting, Step, Trace, backward, bias_gradient, forward, weight_gradient,
+};
 use gradchain_drift::{Scaled, norm};
 use gradchain_gradients::Remedy;
-use gradchain_kernels::{Kernels, Shape, Stored};
+use gradchain_kernels::{Shape, Stored};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -18,7 +20,7 @@ fn isa() -> Isa {
 }
 
 /// Passes forward and backward through a network of `mlp`, and calls `visit` with each step, the t of its gradient `dL/dh_t`, and the values kept.
-fn pass<K: Kernels>(
+fn pass<K: ChainArithmetic>(
     arith: &K,
     summation: Summation,
     file: &SafeTensors<'_>,
@@ -42,7 +44,7 @@ fn pass<K: Kernels>(
 }
 
 /// The worst layer's `max |g - exact| / max |exact|` of dL/dh, in one arithmetic.
-fn worst_layer<K: Kernels>(arith: &K, file: &SafeTensors<'_>, case: &Value) -> f64 {
+fn worst_layer<K: ChainArithmetic>(arith: &K, file: &SafeTensors<'_>, case: &Value) -> f64 {
     let id = case["id"].as_str().expect("id");
     let mut worst = 0.0_f64;
     pass(arith, Summation::Wide, file, case, |t, step, _| {
@@ -75,7 +77,7 @@ fn deep_networks_are_no_worse_than_pytorch() {
 }
 
 /// `||dL/dW||` and `||dL/db||` of each layer, in one arithmetic with one summation.
-fn gradient_norms<K: Kernels>(
+fn gradient_norms<K: ChainArithmetic>(
     arith: &K,
     summation: Summation,
     file: &SafeTensors<'_>,

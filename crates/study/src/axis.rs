@@ -151,6 +151,7 @@ impl Axis {
         let associated = match cell.measure {
             Measure::Association => true,
             Measure::Chain | Measure::Layers => false,
+            Measure::Derivative => return self.concerns_single_numbers(),
         };
         match self {
             Axis::Association => associated,
@@ -171,6 +172,30 @@ impl Axis {
             | Axis::Batch
             | Axis::Remedy
             | Axis::Upstream => true,
+        }
+    }
+
+    /// Whether the axis says how a single number is computed, and nothing about chains.
+    const fn concerns_single_numbers(self) -> bool {
+        match self {
+            Axis::Format
+            | Axis::Path
+            | Axis::Rounding
+            | Axis::Subnormals
+            | Axis::Overflow
+            | Axis::Activation => true,
+            Axis::Summation
+            | Axis::Association
+            | Axis::Init
+            | Axis::WeightScale
+            | Axis::BiasScale
+            | Axis::Gain
+            | Axis::Width
+            | Axis::Widths
+            | Axis::Depth
+            | Axis::Batch
+            | Axis::Remedy
+            | Axis::Upstream => false,
         }
     }
 

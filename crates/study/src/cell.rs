@@ -21,12 +21,18 @@ pub enum Measure {
     Layers,
     /// A linear chain, multiplied in the order of the cell's association: one row.
     Association,
+    /// The derivative of an activation at the numbers of the format: one row.
+    Derivative,
 }
 
 impl Measure {
     /// All measures by name.
-    pub const NAMED: [(&'static str, Measure); 3] =
-        [("chain", Measure::Chain), ("layers", Measure::Layers), ("association", Measure::Association)];
+    pub const NAMED: [(&'static str, Measure); 4] = [
+        ("chain", Measure::Chain),
+        ("layers", Measure::Layers),
+        ("association", Measure::Association),
+        ("derivative", Measure::Derivative),
+    ];
 
     /// The name in study files.
     pub const fn name(self) -> &'static str {
@@ -34,13 +40,14 @@ impl Measure {
             Measure::Chain => "chain",
             Measure::Layers => "layers",
             Measure::Association => "association",
+            Measure::Derivative => "derivative",
         }
     }
 
     /// Whether a cell gives more than one row.
     pub(crate) const fn has_many_rows(self) -> bool {
         match self {
-            Measure::Chain | Measure::Association => false,
+            Measure::Chain | Measure::Association | Measure::Derivative => false,
             Measure::Layers => true,
         }
     }
@@ -219,7 +226,28 @@ impl Cell {
             );
             return Some((Axis::Summation, message));
         }
+        if !self.path.is_defined_for(self.activation) {
+            let allowed: Vec<&str> = Path::ALL
+                .into_iter()
+                .filter(|path| path.is_defined_for(self.activation))
+                .map(Path::name)
+                .collect();
+            let message = format!(
+                "`{}` is no way to the derivative of {}; allowed: {}",
+                self.path,
+                self.activation,
+                allowed.join(", ")
+            );
+            return Some((Axis::Path, message));
+        }
         match self.measure {
+            Measure::Derivative => Axis::ALL
+                .into_iter()
+                .find(|axis| !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default))
+                .map(|axis| {
+                    let message = "it has no meaning for the measure `derivative`, which looks at single numbers; leave it out";
+                    (axis, message.to_owned())
+                }),
             Measure::Chain | Measure::Layers if self.association != default.association => {
                 let (association, measure) = (self.association, self.measure.name());
                 let message = format!(

@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 55] = [
+pub const COLUMNS: [Column; 72] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -177,6 +177,51 @@ pub const COLUMNS: [Column; 55] = [
         "weight_gradient_log2_norm_reference",
         "log2",
         "log2 of the Euclidean norm of dL/dW of the layer, reference",
+    ),
+    result(
+        "inputs",
+        "numbers",
+        "numbers at which the derivative was computed: all finite ones of the format, or a sample",
+    ),
+    result(
+        "max_ulp",
+        "ulps",
+        "largest error of the derivative in ulps of the true value; inf where a result is not finite",
+    ),
+    result("max_ulp_at", "1", "the number at which the largest error occurs"),
+    result("max_ulp_core", "ulps", "largest error at numbers between -4 and 4"),
+    result("max_ulp_negative", "ulps", "largest error at negative numbers"),
+    result("mean_ulp", "ulps", "mean error over all numbers looked at"),
+    result("not_rounded", "numbers", "results that are not the correctly rounded ones"),
+    result("not_rounded_negative", "numbers", "of these, those at negative numbers"),
+    result("wrong_zeros", "numbers", "results that are zero though the true value rounds to another number"),
+    result("wrong_zeros_normal", "numbers", "of these, those where the true value is a normal number"),
+    result(
+        "wrong_tenth",
+        "numbers",
+        "results that are wrong by more than a tenth of the true value, where that does not round to zero",
+    ),
+    result("wrong_tenth_normal", "numbers", "of these, those where the true value is a normal number"),
+    result(
+        "wrong_whole",
+        "numbers",
+        "results that are wrong by the whole true value or more: zeros, NaNs and worse",
+    ),
+    result("wrong_not_finite", "numbers", "results that are infinite or NaN"),
+    result(
+        "value_saturated_from",
+        "1",
+        "number nearest to 0 from which on the computed value is what it tends to, on the side where the derivative tends to 0; null: never",
+    ),
+    result(
+        "slope_zero_from",
+        "1",
+        "number nearest to 0 from which on the computed derivative is 0, on that side; null: never",
+    ),
+    result(
+        "slope_zero_rightly_from",
+        "1",
+        "number nearest to 0 from which on the true derivative rounds to 0, on that side; null: never",
     ),
 ];
 

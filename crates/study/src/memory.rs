@@ -29,6 +29,10 @@ const LAYER: f64 = 360.0;
 /// Bytes of what one draw says about a gradient, kept until the row is written.
 const SAMPLE: f64 = 400.0;
 
+/// The most numbers that the measure `derivative` looks at, and the bytes of each: with results and references.
+const NUMBERS: f64 = 131_072.0;
+const POINT: f64 = 300.0;
+
 /// n_0 .. n_d of the networks that `cell` draws. The measure `layers` has other widths at its two ends, which do not matter here.
 pub(crate) fn drawn(cell: &Cell) -> Vec<usize> {
     (0..=cell.depth).map(|t| cell.width_at(t)).collect()
@@ -41,6 +45,9 @@ pub(crate) fn widths_of(network: &Network) -> Vec<usize> {
 
 /// The bytes that `cell` needs with networks of these widths. They are f64: sizes that are too large for a machine must not overflow here.
 pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
+    if cell.measure == Measure::Derivative {
+        return NUMBERS * POINT;
+    }
     let batch = cell.batch as f64;
     let layers = widths.len().saturating_sub(1) as f64;
     let units: f64 = widths.iter().map(|&n| n as f64).sum();
@@ -72,6 +79,7 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
         Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE, layers, 0.0),
         // The magnitudes of the weights; intermediate products, and one of them as f64.
         Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
+        Measure::Derivative => unreachable!("it has no network"),
     };
     weights * (F64 + rest + number + F64 + weight)
         + units * batch * unit

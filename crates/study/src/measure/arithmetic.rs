@@ -2,21 +2,21 @@
 
 use crate::cell::Cell;
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rounding, Rules, bf16, f16};
-use gradchain_kernels::Kernels;
+use gradchain_chain::ChainArithmetic;
 
 /// Work that is written once for every arithmetic.
-pub(super) trait WithKernels {
+pub(super) trait WithArithmetic {
     /// What the work returns.
     type Output;
 
     /// The work: computed by `arith`, from inputs that `inputs` rounds into the format. Inputs are rounded to nearest whatever the
     /// direction of the arithmetic, so that studies of the direction start from the same numbers.
-    fn run<K: Kernels>(&self, arith: &K, inputs: &K) -> Self::Output;
+    fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> Self::Output;
 }
 
 /// Runs `work` in the format and under the rules of `cell`, for draw `number`: natively where the machine has the format and the rules are
 /// IEEE's defaults, emulated elsewhere.
-pub(super) fn with_arithmetic<W: WithKernels>(cell: &Cell, isa: Isa, number: u64, work: &W) -> W::Output {
+pub(super) fn with_arithmetic<W: WithArithmetic>(cell: &Cell, isa: Isa, number: u64, work: &W) -> W::Output {
     let rules = cell.rules();
     if rules == Rules::default() {
         match cell.format {
@@ -32,6 +32,6 @@ pub(super) fn with_arithmetic<W: WithKernels>(cell: &Cell, isa: Isa, number: u64
     work.run(&arith, &inputs)
 }
 
-fn native<K: Kernels, W: WithKernels>(arith: K, work: &W) -> W::Output {
+fn native<K: ChainArithmetic, W: WithArithmetic>(arith: K, work: &W) -> W::Output {
     work.run(&arith, &arith)
 }

@@ -5,16 +5,16 @@
 //! products in place of layers, and see intermediate Jacobians too: those of an exploding chain overflow before or after its gradient does.
 
 use super::MeasureError;
-use super::arithmetic::{WithKernels, with_arithmetic};
+use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::chain::{layer_error, reference_chain, unseen_overflow_limit};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, earliest_classes, summarise};
 use crate::cell::Cell;
 use crate::row::{Row, Value};
 use gradchain_arith::Isa;
-use gradchain_chain::{Ends, Network, Rounded, draw_ends, round_ends};
+use gradchain_chain::{ChainArithmetic, Ends, Network, Rounded, draw_ends, round_ends};
 use gradchain_drift::{EventReport, Events, ProductError, Scaled, ScaledVector, Weights, compare};
-use gradchain_kernels::{Kernels, Operand, Plan, evaluate};
+use gradchain_kernels::{Operand, Plan, evaluate};
 
 /// The row of a cell.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
@@ -69,10 +69,10 @@ struct Chain<'a> {
     plan: &'a Plan,
 }
 
-impl WithKernels for Chain<'_> {
+impl WithArithmetic for Chain<'_> {
     type Output = (Sample, EventReport);
 
-    fn run<K: Kernels>(&self, arith: &K, inputs: &K) -> (Sample, EventReport) {
+    fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> (Sample, EventReport) {
         let Chain { cell, isa, network, ends, plan } = self;
         let values = |numbers: &[K::Number]| numbers.iter().map(|&x| arith.value(x)).collect::<Vec<f64>>();
         let rounded = Rounded::of(inputs, network);

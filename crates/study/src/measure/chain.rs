@@ -1,6 +1,6 @@
 //! Whole chains: the events on the way, and the gradient at the bottom beside its two references.
 
-use super::arithmetic::{WithKernels, with_arithmetic};
+use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, earliest, summarise};
 use super::{MeasureError, loss_scale};
@@ -9,7 +9,9 @@ use crate::gain::Gain;
 use crate::row::Row;
 use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Overflow, Rounding, Subnormals, Summation, computed_format, wide_unit};
-use gradchain_chain::{Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends};
+use gradchain_chain::{
+    ChainArithmetic, Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends,
+};
 use gradchain_drift::{
     ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, Scaled, ScaledVector, Weights, compare,
     cosine, reference_backward, reference_forward,
@@ -66,10 +68,10 @@ struct Measured {
     sample: Sample,
 }
 
-impl WithKernels for Chain<'_> {
+impl WithArithmetic for Chain<'_> {
     type Output = Result<Measured, MeasureError>;
 
-    fn run<K: gradchain_kernels::Kernels>(&self, arith: &K, inputs: &K) -> Result<Measured, MeasureError> {
+    fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> Result<Measured, MeasureError> {
         let Chain { cell, isa, network, ends } = self;
         let rounded = Rounded::of(inputs, network);
         let (input, upstream) = round_ends(inputs, ends);

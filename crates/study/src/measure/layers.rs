@@ -3,19 +3,18 @@
 //! The network takes handwritten digits of 8 x 8 pixels, divided by 16, and has ten outputs; the loss is `½ Σ ||h_d - y||²` over the batch, with y the
 //! unit vector of the label. Row t holds dL/dh_t, the gradient at the output of layer t, and dL/dW_t.
 
-use super::arithmetic::{WithKernels, with_arithmetic};
+use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, summarise};
 use super::{MeasureError, loss_scale};
 use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Counts, Isa};
-use gradchain_chain::{Network, Rounded, Setting, backward, forward, weight_gradient};
+use gradchain_chain::{ChainArithmetic, Network, Rounded, Setting, backward, forward, weight_gradient};
 use gradchain_drift::{
     Keep, Weights, compare, norm, reference_backward, reference_forward, upstream_from_targets,
     weight_gradient_norm,
 };
-use gradchain_kernels::Kernels;
 use safetensors::SafeTensors;
 use std::sync::LazyLock;
 
@@ -98,10 +97,10 @@ struct OneDraw<'a> {
     network: Network,
 }
 
-impl WithKernels for OneDraw<'_> {
+impl WithArithmetic for OneDraw<'_> {
     type Output = Result<Vec<LayerResult>, MeasureError>;
 
-    fn run<K: Kernels>(&self, arith: &K, inputs: &K) -> Result<Vec<LayerResult>, MeasureError> {
+    fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> Result<Vec<LayerResult>, MeasureError> {
         let OneDraw { cell, isa, network } = self;
         let (batch, depth) = (cell.batch, network.layers.len());
         let pixels = &DIGITS.pixels[..batch * PIXELS];

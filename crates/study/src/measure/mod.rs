@@ -1,12 +1,14 @@
 //! What a cell computes: a chain in the setting of the cell, beside the reference.
 //!
-//! [`chain`] looks at whole chains, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. All compute the same things of each gradient, a
-//! [`Sample`](sample::Sample), and sum them up over the draws alike. To add a measure: a file here, and the variant that the compiler
+//! [`chain`] looks at whole chains, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. These compute
+//! the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
+//! slopes of an activation at single numbers. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
 
 mod arithmetic;
 mod association;
 mod chain;
+mod derivative;
 mod layers;
 mod network;
 mod sample;
@@ -37,6 +39,7 @@ pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         Measure::Chain => chain::measure(cell, isa),
         Measure::Layers => layers::measure(cell, isa),
         Measure::Association => association::measure(cell, isa),
+        Measure::Derivative => derivative::measure(cell, isa),
     }
 }
 
