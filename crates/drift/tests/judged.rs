@@ -4,14 +4,14 @@
 mod common;
 
 use common::{cases, chain_network, floats, mlp_network, read};
-use gradchain_activations::Path;
+use gradchain_activations::{Path, Vectorized};
 use gradchain_arith::{Format, Isa, Native, Summation, bf16, f16, wide_unit};
 use gradchain_chain::{
     ChainArithmetic, Rounded, Setting, Step, Trace, backward, bias_gradient, forward, weight_gradient,
 };
 use gradchain_drift::{Scaled, norm};
 use gradchain_gradients::Remedy;
-use gradchain_kernels::{Shape, Stored};
+use gradchain_kernels::{Kernels, Shape, Stored};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -158,7 +158,7 @@ fn chains_stay_within_the_published_bounds() {
     assert!(checked > 20_000, "{checked}");
 }
 
-fn check_chain<T: Stored>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> usize {
+fn check_chain<T: Stored + Vectorized>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> usize {
     if !summation.is_defined_for(T::FORMAT) {
         return 0;
     }

@@ -220,7 +220,8 @@ fn edges(cell: &Cell, isa: Isa, row: &mut Row) {
     let Some(sign) = [1.0, -1.0].into_iter().find(|&sign| flat(sign)) else {
         return;
     };
-    let (limit, _) = evaluate(sign * f64::INFINITY);
+    // Not at infinity, which not every format has.
+    let (limit, _) = evaluate(sign * cell.format.max());
     let zero = |(m, e): (DoubleDouble, i64)| {
         let least = DoubleDouble { hi: scaled(m.hi, e), lo: scaled(m.lo, e) };
         let half = cell.format.min_subnormal() / 2.0;
