@@ -68,6 +68,12 @@ impl<T: Vectorized> Activations for Native<T> {
     }
 
     fn accurate_pull(&self, activation: Activation, upstream: T, x: T) -> T {
+        if has_flat_parts(activation) {
+            // A gradient that is handed on keeps the bits of NaN too.
+            let mut gradient = [upstream];
+            T::pull(self.isa(), activation, &mut gradient, &[x]);
+            return gradient[0];
+        }
         let precision = native::precision(T::FORMAT);
         T::round_from(lanes::pull(self.isa(), activation, precision, upstream.value(), x.value()))
     }

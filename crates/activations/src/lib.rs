@@ -20,6 +20,7 @@ mod accurate;
 mod activation;
 mod evaluate;
 mod exp;
+mod flat;
 mod lanes;
 mod native;
 mod pair;

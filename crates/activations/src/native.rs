@@ -4,6 +4,7 @@
 //! of a slice is filled up with zeros, so that a number's result depends on it alone.
 
 use crate::activation::Activation;
+use crate::flat::{Bits, flat};
 use crate::lanes::{Evaluate, Precision, What};
 use crate::{sigmoid, tanh};
 use gradchain_arith::{Format, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
@@ -49,19 +50,27 @@ macro_rules! vectorized {
 
 vectorized!(f16, bf16, f32, f64);
 
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
+pub(crate) enum Work {
+    /// The value.
     Value,
+    /// The derivative.
     Slope,
+    /// The derivative times a gradient, rounded once.
     Pull,
+    /// The rounded derivative times a gradient.
     Multiply,
 }
 
 /// Vectors in a block: few enough for the first cache, enough that the calls for each are nothing.
 const BLOCK: usize = 16;
 
-fn process<T: Real>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
+fn process<T: Bits>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
     assert_eq!(x.len(), out.len());
+    if flat(isa, activation, work, x, out) {
+        return;
+    }
     let precision = precision(T::FORMAT);
     let mut numbers = [[0.0; LANES]; BLOCK];
     let mut gradients = [[0.0; LANES]; BLOCK];
