@@ -97,21 +97,29 @@ impl<T: Vectorized> Activations for Native<T> {
 
 impl Activations for Emulated {
     fn accurate_value(&self, activation: Activation, x: f64) -> f64 {
-        let stored = stored(self);
-        match activation {
-            Activation::Identity => x,
-            Activation::Sigmoid if stored != Some(Precision::Full) => sigmoid::value(self, x),
-            Activation::Tanh if stored != Some(Precision::Full) => tanh::value(self, x),
-            _ => self.round(lanes::value(isa(), activation, stored.unwrap_or(Precision::Full), x)),
+        if activation == Activation::Identity {
+            return x;
+        }
+        match (stored(self), activation == Activation::Tanh) {
+            (Some(Precision::Low) | None, true) => tanh::value(self, x),
+            (Some(Precision::Low) | None, false) if activation == Activation::Sigmoid => {
+                sigmoid::value(self, x)
+            }
+            (precision, _) => {
+                self.round(lanes::value(isa(), activation, precision.unwrap_or(Precision::Full), x))
+            }
         }
     }
 
     fn accurate_slope(&self, activation: Activation, x: f64) -> f64 {
-        let stored = stored(self);
-        match activation {
-            Activation::Sigmoid if stored != Some(Precision::Full) => sigmoid::slope(self, x),
-            Activation::Tanh if stored != Some(Precision::Full) => tanh::slope(self, x),
-            _ => self.round(lanes::slope(isa(), activation, stored.unwrap_or(Precision::Full), x)),
+        match (stored(self), activation == Activation::Tanh) {
+            (Some(Precision::Low) | None, true) => tanh::slope(self, x),
+            (Some(Precision::Low) | None, false) if activation == Activation::Sigmoid => {
+                sigmoid::slope(self, x)
+            }
+            (precision, _) => {
+                self.round(lanes::slope(isa(), activation, precision.unwrap_or(Precision::Full), x))
+            }
         }
     }
 

@@ -9,14 +9,15 @@ use gradchain_arith::{Isa, Native, bf16, f16};
 fn true_slope(activation: Activation, x: f64) -> f64 {
     let e = libm::exp(-x.abs());
     let sigmoid = |x: f64| if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) };
-    match activation {
-        Activation::Sigmoid => e / ((1.0 + e) * (1.0 + e)),
-        Activation::Tanh => {
-            let e = libm::exp(-2.0 * x.abs());
-            4.0 * e / ((1.0 + e) * (1.0 + e))
-        }
-        Activation::Silu => sigmoid(x) * (1.0 + x * sigmoid(-x)),
-        _ => sigmoid(x),
+    if activation == Activation::Tanh {
+        let e = libm::exp(-2.0 * x.abs());
+        4.0 * e / ((1.0 + e) * (1.0 + e))
+    } else if activation == Activation::Silu {
+        sigmoid(x) * (1.0 + x * sigmoid(-x))
+    } else if activation == Activation::Softplus {
+        sigmoid(x)
+    } else {
+        e / ((1.0 + e) * (1.0 + e))
     }
 }
 
