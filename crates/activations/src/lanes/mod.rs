@@ -8,6 +8,7 @@
 //! | `elu.rs` | ELU, SELU |
 //! | `linear.rs` | identity, ReLU, leaky ReLU, hard tanh |
 
+mod apply;
 mod coefficients;
 mod curve;
 mod elu;
@@ -19,6 +20,7 @@ mod normal;
 mod number;
 mod pieces;
 
+pub(crate) use apply::Apply;
 pub(crate) use elu::{LAMBDA, LAMBDA_ALPHA};
 
 use crate::activation::Activation;
