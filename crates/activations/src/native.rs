@@ -128,22 +128,6 @@ pub(crate) fn precision(format: Format) -> Precision {
     if format.precision() <= 24 { Precision::Low } else { Precision::Full }
 }
 
-/// The functions with a definition in double-double, which are correctly rounded in f32 too.
-pub(crate) fn correctly_rounded(activation: Activation) -> bool {
-    matches!(activation, Activation::Sigmoid | Activation::Tanh)
-}
-
-/// The correctly rounded value or derivative of a function that has such.
-pub(crate) fn decided(activation: Activation, value: bool, x: f32) -> f32 {
-    let arith = Native::<f32>::new(Isa::PORTABLE);
-    match (activation, value) {
-        (Activation::Tanh, true) => tanh::value(&arith, x),
-        (Activation::Tanh, false) => tanh::slope(&arith, x),
-        (_, true) => sigmoid::value(&arith, x),
-        (_, false) => sigmoid::slope(&arith, x),
-    }
-}
-
 /// Numbers of a format to f64, and zeros to the end of the last vector.
 struct Widen<'a, T> {
     from: &'a [T],
