@@ -332,3 +332,41 @@ fn slopes_at_kinks() {
     assert_eq!(pull(Path::Fused).to_bits(), 0);
     assert!(pull(Path::Multiplied).is_nan());
 }
+
+/// A slope may be far below the least number of the format where its product with a large gradient is not: it is not rounded before. The
+/// exponentials are taken in halves, so that the expected products do not underflow either.
+#[test]
+fn products_do_not_underflow_on_the_way() {
+    let arith = native::<f64>();
+    let g = f64::powi(2.0, 1020);
+    let halves = |exponent: f64| (g * libm::exp(exponent / 2.0)) * libm::exp(exponent / 2.0);
+    let inverse_root = 0.398_942_280_401_432_7;
+    // The leading term of each tail; the next is smaller by the last factor.
+    let cubic = |x: f64| 1.5957691216057308 * x * (1.0 + 0.044715 * x * x);
+    let bend = |x: f64| 1.5957691216057308 * x * (1.0 + 3.0 * 0.044715 * x * x);
+    for (activation, x, expected, rest) in [
+        (Activation::Sigmoid, -1000.0, halves(-1000.0), 1e-13),
+        (Activation::Sigmoid, 1000.0, halves(-1000.0), 1e-13),
+        (Activation::Tanh, -600.0, 4.0 * halves(-1200.0), 1e-13),
+        (Activation::Softplus, -1300.0, halves(-1300.0), 1e-13),
+        (Activation::Elu, -900.0, halves(-900.0), 1e-13),
+        (Activation::Selu, -900.0, 1.7580993408473768 * halves(-900.0), 1e-13),
+        (Activation::Silu, -1000.0, -999.0 * halves(-1000.0), 1e-13),
+        (Activation::Erf, 33.0, std::f64::consts::FRAC_2_SQRT_PI * halves(-1089.0), 1e-12),
+        (Activation::Gelu, -45.0, -45.0 * inverse_root * halves(-45.0 * 45.0 / 2.0), 1e-3),
+        (Activation::GeluTanh, -24.0, (1.0 - bend(24.0)) * halves(-cubic(24.0)), 1e-10),
+    ] {
+        let got = arith.accurate_pull(activation, g, x);
+        assert!((got / expected - 1.0).abs() < rest, "{activation} {x}: {got:e}, not {expected:e}");
+        // At infinity the slope is 0, and so is the product, of the sign that the slope has.
+        let limit = arith.accurate_pull(activation, g, f64::INFINITY.copysign(x));
+        assert_eq!(limit, 0.0, "{activation} at infinity");
+        assert!(arith.accurate_pull(activation, f64::INFINITY, f64::INFINITY.copysign(x)).is_nan());
+    }
+    // The greatest gradients, and subnormal ones.
+    for g in [f64::MAX, 1e-310, 5e-324, -f64::MAX] {
+        assert_eq!(arith.accurate_pull(Activation::Sigmoid, g, 0.0), g / 4.0);
+        assert_eq!(arith.accurate_pull(Activation::Tanh, g, 0.0), g);
+        assert_eq!(arith.accurate_pull(Activation::Silu, g, 100.0), g);
+    }
+}
