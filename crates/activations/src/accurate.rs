@@ -1,10 +1,9 @@
 //! The accurate values and slopes in every arithmetic: what the fused path is made of.
 
 use crate::activation::Activation;
-use crate::lanes::{self, Precision};
-use crate::native::{self, Vectorized};
+use crate::native::Vectorized;
 use crate::{sigmoid, tanh};
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rules};
+use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rules, bf16, f16};
 use std::sync::OnceLock;
 
 /// An arithmetic with accurate activation functions, on numbers and on slices: [`Native`] by vectors, [`Emulated`] one number after
@@ -54,22 +53,21 @@ pub trait Activations: Arithmetic {
 
 impl<T: Vectorized> Activations for Native<T> {
     fn accurate_value(&self, activation: Activation, x: T) -> T {
-        if T::FORMAT == Format::F32 && native::correctly_rounded(activation) {
-            return T::round_from(native::decided(activation, true, x.value() as f32).into());
-        }
-        T::round_from(lanes::value(self.isa(), activation, native::precision(T::FORMAT), x.value()))
+        let mut out = [x];
+        T::values(self.isa(), activation, &[x], &mut out);
+        out[0]
     }
 
     fn accurate_slope(&self, activation: Activation, x: T) -> T {
-        if T::FORMAT == Format::F32 && native::correctly_rounded(activation) {
-            return T::round_from(native::decided(activation, false, x.value() as f32).into());
-        }
-        T::round_from(lanes::slope(self.isa(), activation, native::precision(T::FORMAT), x.value()))
+        let mut out = [x];
+        T::slopes(self.isa(), activation, &[x], &mut out);
+        out[0]
     }
 
     fn accurate_pull(&self, activation: Activation, upstream: T, x: T) -> T {
-        let precision = native::precision(T::FORMAT);
-        T::round_from(lanes::pull(self.isa(), activation, precision, upstream.value(), x.value()))
+        let mut gradient = [upstream];
+        T::pull(self.isa(), activation, &mut gradient, &[x]);
+        gradient[0]
     }
 
     fn accurate_values(&self, activation: Activation, x: &[T], out: &mut [T]) {
@@ -91,29 +89,38 @@ impl<T: Vectorized> Activations for Native<T> {
 
 impl Activations for Emulated {
     fn accurate_value(&self, activation: Activation, x: f64) -> f64 {
-        let stored = stored(self);
-        match activation {
-            Activation::Identity => x,
-            Activation::Sigmoid if stored != Some(Precision::Full) => sigmoid::value(self, x),
-            Activation::Tanh if stored != Some(Precision::Full) => tanh::value(self, x),
-            _ => self.round(lanes::value(isa(), activation, stored.unwrap_or(Precision::Full), x)),
+        if is_stored(self) {
+            return as_native(self.format(), activation, Asked::Value, x);
+        }
+        if activation == Activation::Identity {
+            x
+        } else if activation == Activation::Sigmoid {
+            sigmoid::value(self, x)
+        } else if activation == Activation::Tanh {
+            tanh::value(self, x)
+        } else {
+            self.round(as_native(Format::F64, activation, Asked::Value, x))
         }
     }
 
     fn accurate_slope(&self, activation: Activation, x: f64) -> f64 {
-        let stored = stored(self);
-        match activation {
-            Activation::Sigmoid if stored != Some(Precision::Full) => sigmoid::slope(self, x),
-            Activation::Tanh if stored != Some(Precision::Full) => tanh::slope(self, x),
-            _ => self.round(lanes::slope(isa(), activation, stored.unwrap_or(Precision::Full), x)),
+        if is_stored(self) {
+            return as_native(self.format(), activation, Asked::Slope, x);
+        }
+        if activation == Activation::Sigmoid {
+            sigmoid::slope(self, x)
+        } else if activation == Activation::Tanh {
+            tanh::slope(self, x)
+        } else {
+            self.round(as_native(Format::F64, activation, Asked::Slope, x))
         }
     }
 
     fn accurate_pull(&self, activation: Activation, upstream: f64, x: f64) -> f64 {
-        if let Some(precision) = stored(self) {
-            return self.round(lanes::pull(isa(), activation, precision, upstream, x));
+        if is_stored(self) {
+            return as_native(self.format(), activation, Asked::Pull(upstream), x);
         }
-        let slope = lanes::slope(isa(), activation, Precision::Full, x);
+        let slope = as_native(Format::F64, activation, Asked::Slope, x);
         if has_flat_parts(activation) {
             // Flat and unit parts do not multiply.
             if slope == 1.0 {
@@ -134,11 +141,41 @@ pub(crate) fn has_flat_parts(activation: Activation) -> bool {
     )
 }
 
-/// The precision of the native arithmetic with the same results, where there is one: its bits are to be met.
-fn stored(arith: &Emulated) -> Option<Precision> {
-    let format = arith.format();
-    let is_stored = [Format::F16, Format::BF16, Format::F32, Format::F64].contains(&format);
-    (is_stored && arith.rules() == Rules::default()).then(|| native::precision(format))
+/// Whether there is a native arithmetic with the same results: its bits are to be met.
+fn is_stored(arith: &Emulated) -> bool {
+    [Format::F16, Format::BF16, Format::F32, Format::F64].contains(&arith.format())
+        && arith.rules() == Rules::default()
+}
+
+/// What is asked for at a number.
+#[derive(Clone, Copy)]
+enum Asked {
+    Value,
+    Slope,
+    /// The slope times this.
+    Pull(f64),
+}
+
+/// What the native arithmetic of a stored format says.
+fn as_native(format: Format, activation: Activation, asked: Asked, x: f64) -> f64 {
+    fn by<T: Vectorized>(activation: Activation, asked: Asked, x: f64) -> f64 {
+        let (arith, x) = (Native::<T>::new(isa()), T::round_from(x));
+        let result = match asked {
+            Asked::Value => arith.accurate_value(activation, x),
+            Asked::Slope => arith.accurate_slope(activation, x),
+            Asked::Pull(upstream) => arith.accurate_pull(activation, T::round_from(upstream), x),
+        };
+        result.value()
+    }
+    if format == Format::F16 {
+        by::<f16>(activation, asked, x)
+    } else if format == Format::BF16 {
+        by::<bf16>(activation, asked, x)
+    } else if format == Format::F32 {
+        by::<f32>(activation, asked, x)
+    } else {
+        by::<f64>(activation, asked, x)
+    }
 }
 
 /// Some instruction set: it does not change results.

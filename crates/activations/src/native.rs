@@ -1,10 +1,12 @@
 //! Slices of the stored formats, on an instruction set.
 //!
-//! Numbers are widened to f64 a block at a time, the function is computed in place, and the results are rounded into the format. The last vector
-//! of a slice is filled up with zeros, so that a number's result depends on it alone.
+//! Values and slopes of the formats of at most 24 bits go from number to number in one pass. For f64, and for products with gradients, numbers
+//! are widened to f64 a block at a time, the function is computed in place, and the results are rounded into the format: fewer texts
+//! to compile. The last vector of a slice is filled up with zeros, so that a number's result depends on it alone.
 
 use crate::activation::Activation;
-use crate::lanes::{Evaluate, Precision, What};
+use crate::flat::{Bits, flat};
+use crate::lanes::{Apply, Evaluate, Precision, What};
 use crate::{sigmoid, tanh};
 use gradchain_arith::{Format, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
 
@@ -49,101 +51,81 @@ macro_rules! vectorized {
 
 vectorized!(f16, bf16, f32, f64);
 
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
+pub(crate) enum Work {
+    /// The value.
     Value,
+    /// The derivative.
     Slope,
+    /// The derivative times a gradient, rounded once.
     Pull,
+    /// The rounded derivative times a gradient.
     Multiply,
 }
 
 /// Vectors in a block: few enough for the first cache, enough that the calls for each are nothing.
 const BLOCK: usize = 16;
 
-fn process<T: Real>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
+fn process<T: Bits>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
     assert_eq!(x.len(), out.len());
-    let precision = precision(T::FORMAT);
+    if flat(isa, activation, work, x, out) {
+        return;
+    }
+    match (work, precision(T::FORMAT)) {
+        (Work::Value | Work::Slope, Precision::Low) => {
+            let slope = work == Work::Slope;
+            let decide: fn(T) -> T = match (activation, slope) {
+                (Activation::Tanh, false) => |x| tanh::value(&Native::new(Isa::PORTABLE), x),
+                (Activation::Tanh, true) => |x| tanh::slope(&Native::new(Isa::PORTABLE), x),
+                (_, false) => |x| sigmoid::value(&Native::new(Isa::PORTABLE), x),
+                (_, true) => |x| sigmoid::slope(&Native::new(Isa::PORTABLE), x),
+            };
+            isa.run(Apply { activation, slope, x, out, decide });
+        }
+        (Work::Value, Precision::Full) => by_blocks(isa, activation, false, x, out),
+        (Work::Slope, Precision::Full) => by_blocks(isa, activation, true, x, out),
+        (Work::Pull, precision) => pull(isa, activation, precision, x, out),
+        (Work::Multiply, _) => {
+            let mut factors = [T::default(); BLOCK * LANES];
+            for (x, out) in x.chunks(BLOCK * LANES).zip(out.chunks_mut(BLOCK * LANES)) {
+                let factors = &mut factors[..x.len()];
+                process(isa, activation, Work::Slope, x, factors);
+                isa.run(Multiply { factors, to: out });
+            }
+        }
+    }
+}
+
+/// Values or slopes of f64.
+fn by_blocks<T: Real>(isa: Isa, activation: Activation, slope: bool, x: &[T], out: &mut [T]) {
+    let mut numbers = [[0.0; LANES]; BLOCK];
+    for (x, out) in x.chunks(BLOCK * LANES).zip(out.chunks_mut(BLOCK * LANES)) {
+        let numbers = &mut numbers[..x.len().div_ceil(LANES)];
+        isa.run(Widen { from: x, to: numbers });
+        let what = if slope { What::Slope } else { What::Value };
+        isa.run(Evaluate { activation, precision: Precision::Full, what, numbers: &mut *numbers });
+        isa.run(Narrow { from: numbers, to: out });
+    }
+}
+
+/// The gradients in `out` times the slopes.
+fn pull<T: Real>(isa: Isa, activation: Activation, precision: Precision, x: &[T], out: &mut [T]) {
     let mut numbers = [[0.0; LANES]; BLOCK];
     let mut gradients = [[0.0; LANES]; BLOCK];
     for (x, out) in x.chunks(BLOCK * LANES).zip(out.chunks_mut(BLOCK * LANES)) {
         let vectors = x.len().div_ceil(LANES);
-        let numbers = &mut numbers[..vectors];
+        let (numbers, gradients) = (&mut numbers[..vectors], &mut gradients[..vectors]);
         isa.run(Widen { from: x, to: numbers });
-        let what = match work {
-            Work::Value => What::Value,
-            Work::Slope | Work::Multiply => What::Slope,
-            Work::Pull => {
-                isa.run(Widen { from: out, to: &mut gradients[..vectors] });
-                What::Pull(&gradients[..vectors])
-            }
-        };
-        isa.run(Evaluate { activation, precision, what, numbers: &mut *numbers });
-        if T::FORMAT == Format::F32 && correctly_rounded(activation) && work != Work::Pull {
-            decide(isa, activation, work == Work::Value, x, numbers);
-        }
-        if work == Work::Multiply {
-            isa.run(Multiply { from: numbers, to: out });
-        } else {
-            isa.run(Narrow { from: numbers, to: out });
-        }
+        isa.run(Widen { from: out, to: gradients });
+        isa.run(Evaluate { activation, precision, what: What::Pull(gradients), numbers: &mut *numbers });
+        isa.run(Narrow { from: numbers, to: out });
     }
 }
 
 /// What one rounding into the format needs.
 pub(crate) fn precision(format: Format) -> Precision {
     if format.precision() <= 24 { Precision::Low } else { Precision::Full }
-}
-
-/// The functions with a definition in double-double, which are correctly rounded in f32 too.
-pub(crate) fn correctly_rounded(activation: Activation) -> bool {
-    matches!(activation, Activation::Sigmoid | Activation::Tanh)
-}
-
-/// The correctly rounded value or derivative of a function that has such.
-pub(crate) fn decided(activation: Activation, value: bool, x: f32) -> f32 {
-    let arith = Native::<f32>::new(Isa::PORTABLE);
-    match (activation, value) {
-        (Activation::Tanh, true) => tanh::value(&arith, x),
-        (Activation::Tanh, false) => tanh::slope(&arith, x),
-        (_, true) => sigmoid::value(&arith, x),
-        (_, false) => sigmoid::slope(&arith, x),
-    }
-}
-
-/// Replaces results that lie so near to a rounding midpoint of f32 that their error might matter.
-#[inline(never)]
-fn decide<T: Real>(isa: Isa, activation: Activation, value: bool, x: &[T], numbers: &mut [[f64; LANES]]) {
-    let uncertain = isa.run(Uncertain { numbers });
-    for (i, (x, numbers)) in x.chunks(LANES).zip(numbers).enumerate() {
-        if uncertain >> i & 1 == 1 {
-            for (x, number) in x.iter().zip(numbers) {
-                *number = f64::from(decided(activation, value, x.value() as f32));
-            }
-        }
-    }
-}
-
-/// Bit i says whether vector i has a number that its error might make round to another number of f32.
-struct Uncertain<'a> {
-    numbers: &'a [[f64; LANES]],
-}
-
-impl WithSimd for Uncertain<'_> {
-    type Output = u32;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> u32 {
-        /// More than the error of LOW precision for the functions that are correctly rounded.
-        const ERROR: f64 = 1.0 / (1_u64 << 41) as f64;
-        let mut uncertain = 0;
-        for (i, numbers) in self.numbers.iter().enumerate() {
-            let y = simd.load_f64(numbers);
-            let low = simd.narrow(simd.mul_f64(y, simd.splat_f64(1.0 - ERROR)));
-            let high = simd.narrow(simd.mul_f64(y, simd.splat_f64(1.0 + ERROR)));
-            uncertain |= u32::from(simd.any_differs_f32(low, high)) << i;
-        }
-        uncertain
-    }
 }
 
 /// Numbers of a format to f64, and zeros to the end of the last vector.
@@ -193,17 +175,16 @@ impl<T: Real> WithSimd for Narrow<'_, T> {
     }
 }
 
-/// [`Narrow`], and then the product with the numbers that are there, rounded.
+/// Factors times the numbers that are there, rounded.
 struct Multiply<'a, T> {
-    from: &'a [[f64; LANES]],
+    factors: &'a [T],
     to: &'a mut [T],
 }
 
 impl<T: Real> Multiply<'_, T> {
     #[inline(always)]
-    fn one<S: Simd>(simd: S, from: &[f64; LANES], to: &mut [T; LANES]) {
-        let factor = T::from_f64(simd, simd.load_f64(from));
-        let product = T::mul(simd, T::load(simd, to), factor);
+    fn one<S: Simd>(simd: S, factors: &[T; LANES], to: &mut [T; LANES]) {
+        let product = T::mul(simd, T::load(simd, to), T::load(simd, factors));
         T::store(simd, product, to);
     }
 }
@@ -213,15 +194,16 @@ impl<T: Real> WithSimd for Multiply<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let (factors, rest_factors) = self.factors.as_chunks::<LANES>();
         let (vectors, rest) = self.to.as_chunks_mut::<LANES>();
-        let whole = vectors.len();
-        for (from, to) in self.from.iter().zip(vectors) {
-            Self::one(simd, from, to);
+        for (factors, to) in factors.iter().zip(vectors) {
+            Self::one(simd, factors, to);
         }
         if !rest.is_empty() {
-            let mut last = [T::default(); LANES];
+            let (mut last_factors, mut last) = ([T::default(); LANES], [T::default(); LANES]);
+            last_factors[..rest.len()].copy_from_slice(rest_factors);
             last[..rest.len()].copy_from_slice(rest);
-            Self::one(simd, &self.from[whole], &mut last);
+            Self::one(simd, &last_factors, &mut last);
             rest.copy_from_slice(&last[..rest.len()]);
         }
     }

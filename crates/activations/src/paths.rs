@@ -28,18 +28,18 @@ pub(crate) fn derivative<A: Activations>(
         Path::Output => from_output(arith, activation, y),
         Path::Input => {
             let in_f32 = arith.format().precision() <= 12;
-            arith.round(match activation {
-                Activation::Tanh => tanh::from_input(arith.value(x), in_f32),
-                _ => sigmoid::from_input(arith.value(x), in_f32),
+            let x = arith.value(x);
+            arith.round(if activation == Activation::Tanh {
+                tanh::from_input(x, in_f32)
+            } else {
+                sigmoid::from_input(x, in_f32)
             })
         }
-        Path::Symmetric => match activation {
-            Activation::Tanh => {
-                let one = arith.round(1.0);
-                arith.mul(arith.sub(one, y), arith.add(one, y))
-            }
-            _ => arith.mul(y, arith.accurate_value(activation, arith.round(-arith.value(x)))),
-        },
+        Path::Symmetric if activation == Activation::Tanh => {
+            let one = arith.round(1.0);
+            arith.mul(arith.sub(one, y), arith.add(one, y))
+        }
+        Path::Symmetric => arith.mul(y, arith.accurate_value(activation, arith.round(-arith.value(x)))),
         Path::Native => native(arith, activation, x),
     }
 }
@@ -108,7 +108,15 @@ fn from_output<A: Activations>(arith: &A, activation: Activation, y: A::Number) 
         Activation::Elu => arith.add(y, one),
         Activation::Selu if positive => arith.round(LAMBDA[0]),
         Activation::Selu => arith.add(y, arith.round(LAMBDA_ALPHA[0])),
-        _ => arith.mul(y, arith.sub(one, y)),
+        Activation::Sigmoid => arith.mul(y, arith.sub(one, y)),
+        Activation::Identity
+        | Activation::Relu
+        | Activation::LeakyRelu
+        | Activation::HardTanh
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Silu
+        | Activation::Erf => unreachable!("no function of this path"),
     }
 }
 
@@ -167,9 +175,12 @@ fn native<A: Activations>(arith: &A, activation: Activation, x: A::Number) -> A:
             let bend = arith.mul(arith.mul(half, x), arith.sub(one, arith.mul(t, t)));
             arith.add(arith.mul(half, arith.add(one, t)), arith.mul(bend, slope))
         }
-        _ => {
+        Activation::Sigmoid => {
             let s = sigmoid();
             arith.mul(s, arith.sub(one, s))
+        }
+        Activation::Identity | Activation::Relu | Activation::LeakyRelu | Activation::HardTanh => {
+            arith.accurate_slope(activation, x)
         }
     }
 }

@@ -106,11 +106,9 @@ fn check_special<T: Vectorized>() {
         same(tanh(-infinity), (-1.0, 0.0));
         // C6 and C8: the least subnormal number is active, zeros of both signs are not.
         let least = T::FORMAT.min_subnormal();
-        let at_kink = match path {
-            Path::SlopeOne => 1.0,
-            Path::SlopeHalf => 0.5,
-            _ => 0.0,
-        };
+        let slopes_at_kink = [(Path::SlopeOne, 1.0), (Path::SlopeHalf, 0.5)];
+        let at_kink =
+            slopes_at_kink.iter().find(|(named, _)| *named == path).map_or(0.0, |(_, slope)| *slope);
         same(relu(0.0), (0.0, at_kink));
         same(relu(-0.0), (0.0, at_kink));
         same(relu(-least), (0.0, 0.0));

@@ -71,7 +71,13 @@ impl Curve for LeakyRelu {
 
     #[inline(always)]
     fn pull<S: Simd, const FULL: bool>(g: Lanes<S>, x: Lanes<S>) -> Lanes<S> {
-        let left = if FULL { g.mul_add(g.all(SLOPE[0]), g * SLOPE[1]) } else { g * SLOPE[0] };
+        let mut left = g * SLOPE[0];
+        if FULL {
+            // An infinite g has two infinite parts of unlike signs, and so has a zero.
+            let close = g.mul_add(g.all(SLOPE[0]), g * SLOPE[1]);
+            left.value = g.simd.where_finite_f64(left.value, close.value);
+            left = left.with_sign_of(g);
+        }
         g.when(x.all(0.0).less(x), left)
     }
 }

@@ -8,6 +8,7 @@
 //! | `elu.rs` | ELU, SELU |
 //! | `linear.rs` | identity, ReLU, leaky ReLU, hard tanh |
 
+mod apply;
 mod coefficients;
 mod curve;
 mod elu;
@@ -19,11 +20,12 @@ mod normal;
 mod number;
 mod pieces;
 
+pub(crate) use apply::Apply;
 pub(crate) use elu::{LAMBDA, LAMBDA_ALPHA};
 
 use crate::activation::Activation;
 use curve::Curve;
-use gradchain_arith::{Isa, LANES, Simd, WithSimd};
+use gradchain_arith::{LANES, Simd, WithSimd};
 use number::Lanes;
 
 /// What is computed of a function at x.
@@ -44,7 +46,7 @@ pub(crate) enum Precision {
     Full,
 }
 
-/// `what` of the function at each number, in place.
+/// `what` of the function at each number, in place. In LOW precision there are products alone: [`Apply`] has the values and slopes.
 pub(crate) struct Evaluate<'a> {
     pub(crate) activation: Activation,
     pub(crate) precision: Precision,
@@ -55,52 +57,55 @@ pub(crate) struct Evaluate<'a> {
 impl Evaluate<'_> {
     #[inline(always)]
     fn by<S: Simd, C: Curve>(self, simd: S) {
-        match self.precision {
-            Precision::Low => self.with::<S, C, false>(simd),
-            Precision::Full => self.with::<S, C, true>(simd),
-        }
-    }
-
-    #[inline(always)]
-    fn with<S: Simd, C: Curve, const FULL: bool>(self, simd: S) {
         let numbers = self.numbers;
         // Each loop is a function of its own: in one function with all the others it would be compiled for minutes.
-        match self.what {
-            What::Value => simd.call(
+        match (self.what, self.precision) {
+            (What::Value, Precision::Full) => simd.call(
                 #[inline(always)]
                 || {
                     for numbers in numbers {
                         let x = Lanes::new(simd, simd.load_f64(numbers));
-                        let y = C::value::<S, FULL>(x).join::<FULL>();
+                        let y = C::value::<S, true>(x).join::<true>();
                         simd.store_f64(x.when(simd.is_nan_f64(x.value), y).value, numbers);
                     }
                 },
             ),
-            What::Slope => simd.call(
+            (What::Slope, Precision::Full) => simd.call(
                 #[inline(always)]
                 || {
                     for numbers in numbers {
                         let x = Lanes::new(simd, simd.load_f64(numbers));
-                        let y = C::slope::<S, FULL>(x).join::<FULL>();
+                        let y = C::slope::<S, true>(x).join::<true>();
                         let at_nan = x.all(C::SLOPE_AT_NAN);
                         simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
                     }
                 },
             ),
-            What::Pull(gradients) => simd.call(
-                #[inline(always)]
-                || {
-                    for (numbers, gradients) in numbers.iter_mut().zip(gradients) {
-                        let x = Lanes::new(simd, simd.load_f64(numbers));
-                        let g = Lanes::new(simd, simd.load_f64(gradients));
-                        let y = C::pull::<S, FULL>(g, x);
-                        let at_nan = g * C::SLOPE_AT_NAN;
-                        simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
-                    }
-                },
-            ),
+            (What::Value | What::Slope, Precision::Low) => unreachable!("values and slopes are applied"),
+            (What::Pull(gradients), Precision::Full) => pull::<S, C, true>(simd, numbers, gradients),
+            (What::Pull(gradients), Precision::Low) => pull::<S, C, false>(simd, numbers, gradients),
         }
     }
+}
+
+#[inline(always)]
+fn pull<S: Simd, C: Curve, const FULL: bool>(
+    simd: S,
+    numbers: &mut [[f64; LANES]],
+    gradients: &[[f64; LANES]],
+) {
+    simd.call(
+        #[inline(always)]
+        || {
+            for (numbers, gradients) in numbers.iter_mut().zip(gradients) {
+                let x = Lanes::new(simd, simd.load_f64(numbers));
+                let g = Lanes::new(simd, simd.load_f64(gradients));
+                let y = C::pull::<S, FULL>(g, x);
+                let at_nan = g * C::SLOPE_AT_NAN;
+                simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
+            }
+        },
+    );
 }
 
 impl WithSimd for Evaluate<'_> {
@@ -124,25 +129,4 @@ impl WithSimd for Evaluate<'_> {
             Activation::HardTanh => self.by::<S, linear::HardTanh>(simd),
         }
     }
-}
-
-/// The value at one number.
-pub(crate) fn value(isa: Isa, activation: Activation, precision: Precision, x: f64) -> f64 {
-    one(isa, activation, precision, What::Value, x)
-}
-
-/// The derivative at one number.
-pub(crate) fn slope(isa: Isa, activation: Activation, precision: Precision, x: f64) -> f64 {
-    one(isa, activation, precision, What::Slope, x)
-}
-
-/// `g` times the derivative at one number.
-pub(crate) fn pull(isa: Isa, activation: Activation, precision: Precision, g: f64, x: f64) -> f64 {
-    one(isa, activation, precision, What::Pull(&[[g; LANES]]), x)
-}
-
-fn one(isa: Isa, activation: Activation, precision: Precision, what: What<'_>, x: f64) -> f64 {
-    let mut numbers = [[x; LANES]];
-    isa.run(Evaluate { activation, precision, what, numbers: &mut numbers });
-    numbers[0][0]
 }

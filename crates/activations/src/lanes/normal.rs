@@ -31,21 +31,23 @@ fn piecewise<S: Simd, const FULL: bool, const N: usize>(a: Two<S>, pieces: &Piec
     // The first difference is exact next to a root.
     let (first, second) = (a.high - centre, a.low - rest);
     let h = first + second;
-    let mut sum = Lanes::new(simd, simd.lookup_f64(&pieces.coefficients[N - 1], piece));
-    let lowest = if FULL { 2 } else { 0 };
-    for i in (lowest..N - 1).rev() {
-        sum = sum.mul_add(h, Lanes::new(simd, simd.lookup_f64(&pieces.coefficients[i], piece)));
+    let mut c = [h; N];
+    for (c, row) in c.iter_mut().zip(&pieces.coefficients) {
+        *c = Lanes::new(simd, simd.lookup_f64(row, piece));
     }
     if !FULL {
-        return Two::one(sum);
+        return Two::one(h.polynomial_of(&c));
     }
-    let c0 = Lanes::new(simd, simd.lookup_f64(&pieces.coefficients[0], piece));
-    let c1 = Lanes::new(simd, simd.lookup_f64(&pieces.coefficients[1], piece));
+    // c0 + (first + second) (c1 + h bend); where c0 is zero, the product must keep its relative accuracy.
+    let (c0, c1) = (c[0], c[1]);
+    // The zeros cost a multiplication or two: an array of N - 2 cannot be named.
+    let zero = h.all(0.0);
+    (c[0], c[1]) = (zero, zero);
+    let bent = h.polynomial_of(&c);
     let c0_low = Lanes::new(simd, simd.lookup_f64(&pieces.low[0], piece));
     let c1_low = Lanes::new(simd, simd.lookup_f64(&pieces.low[1], piece));
-    // c0 + (first + second) (c1 + h sum); where c0 is zero, the product must keep its relative accuracy.
     let linear = Two::product(first, c1);
-    let bent = (h * h).mul_add(sum, h.mul_add(c1_low, second.mul_add(c1, c0_low)));
+    let bent = bent + h.mul_add(c1_low, second.mul_add(c1, c0_low));
     let sum = Two::sum(c0, linear.high);
     Two::sum_ordered(sum.high, sum.low + (linear.low + bent))
 }

@@ -88,14 +88,47 @@ impl<S: Simd> Lanes<S> {
         Lanes::new(self.simd, self.simd.power_of_two_f64(self.value))
     }
 
-    /// The polynomial with these coefficients, lowest degree first, by Horner's rule.
+    /// The polynomial with these coefficients, lowest degree first.
     #[inline(always)]
     pub(super) fn polynomial<const N: usize>(self, coefficients: &[f64; N]) -> Lanes<S> {
-        let mut sum = self.all(coefficients[N - 1]);
-        for i in (0..N - 1).rev() {
-            sum = sum.mul_add(self, self.all(coefficients[i]));
+        let mut c = [self; N];
+        for (c, &constant) in c.iter_mut().zip(coefficients) {
+            *c = self.all(constant);
         }
-        sum
+        self.polynomial_of(&c)
+    }
+
+    /// The polynomial with these coefficients, at most sixteen, lowest degree first, by Estrin's scheme: neighbours are joined in pairs, and
+    /// pairs of pairs. A processor holds the operations of a few vectors only, so that the time goes by how long one waits for another.
+    #[inline(always)]
+    pub(super) fn polynomial_of<const N: usize>(self, coefficients: &[Lanes<S>; N]) -> Lanes<S> {
+        const { assert!(N > 1 && N <= 16) };
+        let mut pairs = [self; 8];
+        join_neighbours(coefficients, N, &mut pairs, self);
+        let square = self * self;
+        let mut fours = [self; 4];
+        join_neighbours(&pairs, N.div_ceil(2), &mut fours, square);
+        let fourth = square * square;
+        let mut eights = [self; 2];
+        join_neighbours(&fours, N.div_ceil(4), &mut eights, fourth);
+        if N > 8 { eights[1].mul_add(fourth * fourth, eights[0]) } else { eights[0] }
+    }
+}
+
+/// `joined[i] = c[2 i] + x c[2 i + 1]` of the first `count` coefficients.
+#[inline(always)]
+fn join_neighbours<S: Simd, const N: usize, const M: usize>(
+    c: &[Lanes<S>; N],
+    count: usize,
+    joined: &mut [Lanes<S>; M],
+    x: Lanes<S>,
+) {
+    for i in 0..M {
+        if 2 * i + 1 < count {
+            joined[i] = c[2 * i + 1].mul_add(x, c[2 * i]);
+        } else if 2 * i < count {
+            joined[i] = c[2 * i];
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
 use std::array::from_fn;
+use std::cmp::Ordering;
 
 /// The token of the plain instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +185,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn any_differs_f32(self, a: [f32; LANES], b: [f32; LANES]) -> bool {
-        (0..LANES).any(|i| a[i] < b[i] || a[i] > b[i])
+        (0..LANES).any(|i| a[i].partial_cmp(&b[i]).is_some_and(Ordering::is_ne))
     }
 
     #[inline(always)]
