@@ -4,11 +4,13 @@ use gradchain_activations::{Activation, Path};
 use gradchain_arith::{
     Arithmetic, Emulated, Format, Isa, Native, Rounding, Rules, Subnormals, Summation, bf16, f16,
 };
-use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends, round_ends};
+use gradchain_chain::{
+    ChainArithmetic, Draw, Init, Rounded, Setting, Upstream, backward, draw_ends, round_ends,
+};
 use gradchain_gradients::Remedy;
-use gradchain_kernels::{Association, Kernels, Plan, evaluate};
+use gradchain_kernels::{Association, Plan, evaluate};
 
-fn check<K: Kernels>(arith: &K, name: &str) {
+fn check<K: ChainArithmetic>(arith: &K, name: &str) {
     let batch = 3;
     let network = Draw::square(Init::Gaussian, 0, 6, Activation::Identity, 4)
         .network_of_widths(|t| [5, 4, 7, 1, 3, 6, 2][t]);
