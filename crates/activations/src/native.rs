@@ -165,11 +165,11 @@ impl<T: Real> WithSimd for Narrow<'_, T> {
         let (vectors, rest) = self.to.as_chunks_mut::<LANES>();
         let whole = vectors.len();
         for (from, to) in self.from.iter().zip(vectors) {
-            T::store(simd, T::from_f64(simd, simd.load_f64(from)), to);
+            T::store_f64(simd, simd.load_f64(from), to);
         }
         if !rest.is_empty() {
             let mut last = [T::default(); LANES];
-            T::store(simd, T::from_f64(simd, simd.load_f64(&self.from[whole])), &mut last);
+            T::store_f64(simd, simd.load_f64(&self.from[whole]), &mut last);
             rest.copy_from_slice(&last[..rest.len()]);
         }
     }

@@ -20,9 +20,9 @@ pub enum Path {
     Multiplied,
     /// The textbook formula from the stored input, every operation rounded in the format.
     Native,
-    /// As fused, but at the kink of a function the greater of its slopes there: 1 for ReLU at 0, as in candle.
+    /// As fused, but at the kink of a function the one of its two slopes that is not the default: 1 for ReLU at 0, as in candle.
     SlopeOne,
-    /// As fused, but at the kink of a function the mean of its slopes there: 1/2 for ReLU at 0, as JAX has it for `maximum(x, 0)`.
+    /// As fused, but at the kink of a function the mean of its two slopes: 1/2 for ReLU at 0, as JAX has it for `maximum(x, 0)`.
     SlopeHalf,
 }
 

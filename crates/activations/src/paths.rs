@@ -76,7 +76,7 @@ pub(crate) fn backpropagate<A: Activations>(
     }
 }
 
-/// The slope that a path takes at a kink of the function, if x is one: the greater of the two, or their mean.
+/// The slope that a path takes at a kink of the function, if x is one: the one that is not the default, or the mean of both.
 fn kink(activation: Activation, path: Path, x: f64) -> Option<f64> {
     let (at_kink, [left, right]) = match activation {
         Activation::Relu => (x == 0.0, [0.0, 1.0]),
@@ -93,7 +93,6 @@ fn kink(activation: Activation, path: Path, x: f64) -> Option<f64> {
         | Activation::Softplus
         | Activation::Erf => (false, [0.0, 0.0]),
     };
-    // SELU's default is the slope from the left, the greater one: here the other.
     at_kink.then_some(if path == Path::SlopeHalf { (left + right) / 2.0 } else { right })
 }
 

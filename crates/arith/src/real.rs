@@ -79,8 +79,8 @@ pub trait Real: Copy + Default + PartialEq + PartialOrd + Debug + Send + Sync + 
     fn from_computed<S: Simd>(simd: S, x: <Self::Computed as Real>::Vector<S>) -> Self::Vector<S>;
     /// To f64; exact.
     fn to_f64<S: Simd>(simd: S, x: Self::Vector<S>) -> S::F64;
-    /// From f64, rounded once.
-    fn from_f64<S: Simd>(simd: S, x: S::F64) -> Self::Vector<S>;
+    /// `out[i]` is lane i, rounded once.
+    fn store_f64<S: Simd>(simd: S, x: S::F64, out: &mut [Self; LANES]);
     /// To the wide format; exact.
     fn to_wide<S: Simd>(simd: S, x: Self::Vector<S>) -> <Self::Wide as Real>::Vector<S>;
     /// From the wide format, rounded.
@@ -269,9 +269,9 @@ macro_rules! computed_in_f32 {
             }
 
             #[inline(always)]
-            fn from_f64<S: Simd>(simd: S, x: S::F64) -> S::F32 {
+            fn store_f64<S: Simd>(simd: S, x: S::F64, out: &mut [$type; LANES]) {
                 // To odd and then to nearest is the same as once to nearest (Boldo and Melquiond 2008, theorem 1).
-                simd.$round(simd.narrow_odd(x))
+                simd.$store(simd.narrow_odd(x), out);
             }
 
             #[inline(always)]
@@ -461,8 +461,8 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn from_f64<S: Simd>(simd: S, x: S::F64) -> S::F32 {
-        simd.narrow(x)
+    fn store_f64<S: Simd>(simd: S, x: S::F64, out: &mut [f32; LANES]) {
+        simd.store_f32(simd.narrow(x), out);
     }
 
     #[inline(always)]
@@ -598,8 +598,8 @@ impl Real for f64 {
     }
 
     #[inline(always)]
-    fn from_f64<S: Simd>(_simd: S, x: S::F64) -> S::F64 {
-        x
+    fn store_f64<S: Simd>(simd: S, x: S::F64, out: &mut [f64; LANES]) {
+        simd.store_f64(x, out);
     }
 
     #[inline(always)]

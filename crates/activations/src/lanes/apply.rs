@@ -65,7 +65,7 @@ fn one<T: Real, S: Simd, const SLOPE: bool, C: Curve>(
     let y = parts.join::<false>();
     let at_nan = if SLOPE { x.all(C::SLOPE_AT_NAN) } else { x };
     let y = at_nan.when(simd.is_nan_f64(x.value), y);
-    T::store(simd, T::from_f64(simd, y.value), out);
+    T::store_f64(simd, y.value, out);
     if C::CORRECTLY_ROUNDED && T::FORMAT == Format::F32 {
         let low = simd.narrow((y * (1.0 - C::ERROR)).value);
         let high = simd.narrow((y * (1.0 + C::ERROR)).value);
