@@ -8,7 +8,7 @@
 //! dL/dW_t = fl(D_t^T H_(t-1))       dL/db_t = fl(Σ over the batch of D_t)
 //! ```
 //!
-//! The bias is added after the sum has been rounded into the format; the derivative is rounded before it multiplies the gradient.
+//! The bias is added after the sum has been rounded into the format; how often the product of gradient and derivative is rounded, the path says.
 
 use crate::network::{Ends, Network};
 use gradchain_activations::{Activation, Activations, Path, apply, backpropagate_slice};

@@ -10,7 +10,7 @@ fn unknown_names_list_the_known_ones() {
     for (args, expected) in [
         (
             &["run", "nope"][..],
-            "unknown study `nope`; known: scalar, drift, layers, association, or a file that ends in .toml",
+            "unknown study `nope`; known: scalar, drift, layers, association, derivative, saturation, or a file that ends in .toml",
         ),
         (&["run", "drift", "--set", "deep=1"], "unknown axis `deep`; known: format, summation"),
         (&["run", "drift", "--set", "learning_rate=1"], "unknown axis `learning_rate`; known: format"),
@@ -53,6 +53,14 @@ fn unknown_names_list_the_known_ones() {
         (
             &["run", "drift", "--set", "width=65536"],
             "--set: width: width 65536, depth 1, batch 1, draws 4: a cell needs about 72.1 GiB of memory; allowed: at most 16 GiB",
+        ),
+        (
+            &["run", "derivative", "--set", "activation=gelu", "--set", "path=output"],
+            "--set: path: `output` is no way to the derivative of gelu; allowed: fused, multiplied, native, slope-one, slope-half",
+        ),
+        (
+            &["run", "derivative", "--set", "depth=3"],
+            "--set: depth: it has no meaning for the measure `derivative`",
         ),
         (&["run", "drift", "--draws", "0"], "0 is not in 1..=10000000"),
         (&["run", "drift", "--shard", "3/2"], "`3/2` is no shard; allowed: K/N with 1 <= K <= N"),
