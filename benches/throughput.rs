@@ -5,7 +5,7 @@
 //! The ceiling of a step reads as many bytes as it and does nothing else. Results are checked before anything is timed.
 
 use criterion::{BenchmarkId, Criterion, PlottingBackend, Throughput, criterion_group, criterion_main};
-use gradchain_activations::{Activation, Path, apply, backpropagate_slice};
+use gradchain_activations::{Activation, Path, Vectorized, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Isa, Native, Real, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends};
 use gradchain_gradients::Remedy;
@@ -42,7 +42,7 @@ fn numbers<T: Real>(size: usize, seed: u64) -> Vec<T> {
 type Step<T> = fn(&[T], &[T], &mut [T]);
 
 /// What a format is compared with: steps of other crates, which own the order of their sums.
-trait Peers: Stored + LinalgScalar {
+trait Peers: Stored + Vectorized + LinalgScalar {
     /// The peers by name.
     const STEPS: [(&'static str, Step<Self>); 2];
 }
@@ -194,7 +194,7 @@ fn chains<T: Peers>(c: &mut Criterion) {
 }
 
 /// Sigmoid and ReLU: values, and gradients by every derivative path.
-fn activations<T: Real>(c: &mut Criterion) {
+fn activations<T: Vectorized>(c: &mut Criterion) {
     let arith = Native::<T>::new(isa());
     let x = numbers::<T>(ELEMENTS, 4);
     let mut y = x.clone();

@@ -8,7 +8,7 @@ mod common;
 
 use common::{isa, short};
 use criterion::{AxisScale, BenchmarkId, Criterion, PlotConfiguration, criterion_group, criterion_main};
-use gradchain_activations::{Activation, Path};
+use gradchain_activations::{Activation, Path, Vectorized};
 use gradchain_arith::{Arithmetic, Native, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Network, Rounded, Setting, Upstream, backward, draw_ends};
 use gradchain_gradients::Remedy;
@@ -34,7 +34,7 @@ fn network(width: usize, depth: usize) -> Network {
     Network { layers, activation: drawn.activation }
 }
 
-fn layers<T: Stored>(c: &mut Criterion, axis: &str, chains: &[(usize, usize)]) {
+fn layers<T: Stored + Vectorized>(c: &mut Criterion, axis: &str, chains: &[(usize, usize)]) {
     let arith = Native::<T>::new(isa());
     let pool = pool(1);
     let mut group = c.benchmark_group(format!("time_layer_by_{axis}_{}", T::NAME));
@@ -72,7 +72,7 @@ fn layers<T: Stored>(c: &mut Criterion, axis: &str, chains: &[(usize, usize)]) {
     group.finish();
 }
 
-fn both<T: Stored>(c: &mut Criterion) {
+fn both<T: Stored + Vectorized>(c: &mut Criterion) {
     layers::<T>(c, "depth", &DEPTHS.map(|depth| (WIDTH, depth)));
     layers::<T>(c, "width", &WIDTHS.map(|width| (width, DEPTH)));
 }
