@@ -194,7 +194,7 @@ fn chains<T: Peers>(c: &mut Criterion) {
 }
 
 /// Sigmoid and ReLU: values, and gradients by every derivative path.
-fn activations<T: Stored + Vectorized>(c: &mut Criterion) {
+fn activations<T: Vectorized>(c: &mut Criterion) {
     let arith = Native::<T>::new(isa());
     let x = numbers::<T>(ELEMENTS, 4);
     let mut y = x.clone();

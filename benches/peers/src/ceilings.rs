@@ -1,6 +1,7 @@
 //! Ceilings: loops that do what a work cannot do without, and nothing else, in the same instruction set and on the same threads.
 //!
-//! Each returns a number that depends on all that it did, so that the compiler cannot leave it out; callers give it to `black_box`.
+//! Each returns a number that depends on all that it did, so that the compiler cannot leave it out; callers give it to `black_box`. Those that
+//! write have their slices from there.
 
 use gradchain_arith::{Isa, LANES, Real, Simd, WithSimd};
 use std::hint::black_box;
@@ -38,6 +39,16 @@ pub fn strict_multiply_add<T: Real>(isa: Isa, count: u64, factor: T, addend: T) 
 /// `count` multiply-adds of the hardware's dot product of pairs of bf16; nothing where `isa` has no instruction for it.
 pub fn bf16_dot(isa: Isa, count: u64) -> Option<f32> {
     isa.has_bf16_dot().then(|| on_all_threads(&|_| isa.run_bf16_dot(Bf16Dot { count: share(count) })))
+}
+
+/// Copies `from` to `to` by vectors; on the calling thread.
+pub fn copy(isa: Isa, from: &[u32], to: &mut [u32]) {
+    isa.run(Combine::<true> { from, to });
+}
+
+/// Reads both, writes `to`, by the cheapest operation that needs both numbers; on the calling thread.
+pub fn exclusive_or(isa: Isa, from: &[u32], to: &mut [u32]) {
+    isa.run(Combine::<false> { from, to });
 }
 
 /// The part of `count` that falls to each thread of the pool.
@@ -85,6 +96,25 @@ impl<const STREAMS: usize> WithSimd for Read<'_, STREAMS> {
         let mut lanes = [0.0; LANES];
         simd.store_f32(total, &mut lanes);
         lanes.iter().sum()
+    }
+}
+
+/// `to <- from` or `to <- to ^ from`: whole numbers of any bits, none of which is slower than others.
+struct Combine<'a, const COPY: bool> {
+    from: &'a [u32],
+    to: &'a mut [u32],
+}
+
+impl<const COPY: bool> WithSimd for Combine<'_, COPY> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        // Zero, which the compiler does not know: it would take the loop for a call of the system's copy.
+        let key = black_box(0);
+        for (to, from) in self.to.iter_mut().zip(self.from) {
+            *to = from ^ if COPY { key } else { *to };
+        }
     }
 }
 

@@ -7,6 +7,8 @@ pub enum Limit {
     Read,
     /// Multiplying and adding in registers.
     MultiplyAdd,
+    /// Reading and writing the same bytes.
+    Copy,
 }
 
 /// The part that somebody plays in a contest.
@@ -29,6 +31,8 @@ pub enum Unit {
     Operations,
     /// 10^9 rounded multiply-adds a second.
     MultiplyAdds,
+    /// 10^9 elements of a vector a second.
+    Elements,
     /// Nanoseconds a product: a time, so that less is better.
     Nanoseconds,
 }
@@ -45,11 +49,11 @@ pub struct Entrant {
 
 /// One piece of work and everybody who does it.
 pub struct Contest {
-    /// Names the work: kind, direction, place, shape, format.
+    /// Names the work: kind, direction, place, shape, format; or activation, what of it, format.
     pub id: String,
     /// How speeds of this work are given.
     pub unit: Unit,
-    /// Bytes read or multiply-adds done in one call.
+    /// Bytes read, multiply-adds done or elements written in one call.
     pub amount: u64,
     /// Everybody, ceilings first.
     pub entrants: Vec<Entrant>,
@@ -62,15 +66,16 @@ impl Unit {
             Unit::Bytes => "GB/s",
             Unit::Operations => "GFLOP/s",
             Unit::MultiplyAdds => "Gmac/s",
+            Unit::Elements => "Gelem/s",
             Unit::Nanoseconds => "ns/product",
         }
     }
 
-    /// The figure for `amount` bytes or multiply-adds in `seconds`.
+    /// The figure for `amount` bytes, multiply-adds or elements in `seconds`.
     pub fn figure(self, amount: u64, seconds: f64) -> f64 {
         let nanoseconds = seconds * 1e9;
         match self {
-            Unit::Bytes | Unit::MultiplyAdds => amount as f64 / nanoseconds,
+            Unit::Bytes | Unit::MultiplyAdds | Unit::Elements => amount as f64 / nanoseconds,
             Unit::Operations => 2.0 * amount as f64 / nanoseconds,
             Unit::Nanoseconds => nanoseconds / amount as f64,
         }
@@ -81,7 +86,7 @@ impl Contest {
     /// The least time that the ceilings allow, from the time of each entrant: of the limits the longest, and of several ways to reach a
     /// limit the shortest. None without ceilings.
     pub fn least_time(&self, times: &[f64]) -> Option<f64> {
-        [Limit::Read, Limit::MultiplyAdd]
+        [Limit::Read, Limit::MultiplyAdd, Limit::Copy]
             .into_iter()
             .filter_map(|limit| self.best(times, |role| role == Role::Ceiling(limit)))
             .map(|(_, time)| time)

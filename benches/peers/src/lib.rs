@@ -2,8 +2,8 @@
 //!
 //! A figure of a shared machine says little; its ratio to a ceiling measured in the same minute says what is left to gain. So a [`Contest`]
 //! is one piece of work at one shape in one format, with everybody who does it: our summations, the [`peers`], and the
-//! [`ceilings`], which do as many loads or multiply-adds and nothing else. The works are listed once, in [`works`]; the criterion benches of this
-//! package and the program `ratios` both read that list:
+//! [`ceilings`], which do as many loads or multiply-adds and nothing else. The works are listed once, in [`works`] and [`elementwise`]; the criterion
+//! benches of this package and the program `ratios` both read those lists:
 //!
 //! ```text
 //! cargo bench -p gradchain-peers [--bench steps] [-- FILTER]            charts
@@ -18,11 +18,13 @@
 pub mod ceilings;
 mod contest;
 mod data;
+pub mod elementwise;
 #[expect(
     unsafe_code,
     reason = "the gemm crate has no safe interface; the one call is behind a check of the lengths"
 )]
 mod gemm_crate;
+mod loops;
 mod measure;
 pub mod peers;
 mod reference;

@@ -12,13 +12,15 @@ pub(crate) fn isa() -> Isa {
 }
 
 /// Times everybody in a contest on each of the pools; with several pools a name says how many threads it had. Throughput counts bytes of the
-/// matrix where the work is a step, and multiply-adds elsewhere.
+/// matrix where the work is a step, elements where it is an activation, and multiply-adds elsewhere.
 pub(crate) fn bench(c: &mut Criterion, pools: &[ThreadPool], contest: Contest) {
     let Contest { id, unit, amount, entrants } = contest;
     let mut group = c.benchmark_group(format!("time_peers_{id}"));
     group.throughput(match unit {
         Unit::Bytes => Throughput::Bytes(amount),
-        Unit::Operations | Unit::MultiplyAdds | Unit::Nanoseconds => Throughput::Elements(amount),
+        Unit::Operations | Unit::MultiplyAdds | Unit::Elements | Unit::Nanoseconds => {
+            Throughput::Elements(amount)
+        }
     });
     for mut entrant in entrants {
         for pool in pools {
@@ -33,7 +35,7 @@ pub(crate) fn bench(c: &mut Criterion, pools: &[ThreadPool], contest: Contest) {
     group.finish();
 }
 
-/// Short times and few resamples: the hundreds of ids of this package take ten minutes.
+/// Short times and few resamples: the hundreds of ids of this package take twelve minutes.
 pub(crate) fn short() -> Criterion {
     Criterion::default()
         .plotting_backend(PlottingBackend::Plotters)

@@ -7,6 +7,9 @@
 //! Everybody is timed in bursts of a few milliseconds in turn, and figures are medians over the rounds. One-thread works count the
 //! processor time of their thread, two-thread works the time that passes. `GRADCHAIN_ISA` chooses the instruction set of ours and of the ceilings.
 
+mod activations;
+mod table;
+
 use anyhow::Context;
 use clap::Parser;
 use gradchain_arith::Isa;
@@ -16,6 +19,7 @@ use gradchain_peers::works::{
 };
 use gradchain_peers::{Clock, Contest, Entrant, Limit, Role, Unit, measure, pool, reference};
 use rayon::ThreadPool;
+use table::{heading, median, number, row};
 
 /// Width of the reference's layer, and of the layers with subnormal numbers.
 const SMALL_WIDTH: usize = 256;
@@ -28,7 +32,7 @@ const LEAST_PRODUCT: usize = 256;
 #[derive(Parser)]
 struct Args {
     /// Only works that have all these words in their names: step, batch8, batch32, product, reference; backward, forward; dram, cached;
-    /// strict, dot; threads, cost, subnormal; f16, bf16, f32, f64; a width
+    /// strict, dot; threads, cost, subnormal; f16, bf16, f32, f64; a width; or activations, the name of one, value, derivative, gradient
     words: Vec<String>,
     /// Bursts behind each figure
     #[arg(long, default_value_t = 9)]
@@ -54,6 +58,7 @@ fn main() -> anyhow::Result<()> {
     strictness(isa, &args, &one);
     subnormals(isa, &args, &one);
     threads(isa, &args, [&one, &pool(2)]);
+    activations::table(isa, &args, &one);
     Ok(())
 }
 
@@ -272,49 +277,4 @@ fn two_threads(mut contest: Contest, n: usize, args: &Args, pools: [&ThreadPool;
     }
     cells.push(number(best[1] / best[0]));
     cells
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-/// Three digits or so.
-fn number(x: f64) -> String {
-    let digits = if x >= 99.95 {
-        0
-    } else if x >= 9.995 {
-        1
-    } else {
-        2
-    };
-    if x.is_nan() { "-".to_owned() } else { format!("{x:.digits$}") }
-}
-
-fn heading(columns: &[&str]) {
-    println!("\n| {} |", columns.join(" | "));
-    println!("|{}", " --- |".repeat(columns.len()));
-}
-
-/// One line for several widths: in each column the cells of the widths, with a name or unit that all share written once.
-fn row(title: &str, cells: Vec<Vec<String>>) {
-    print!("| {title} |");
-    for column in 0..cells[0].len() {
-        let column = cells.iter().map(|cells| cells[column].as_str());
-        let heads: Vec<&str> = column.clone().map(name_of).collect();
-        if heads.iter().all(|head| *head == heads[0]) {
-            let rests: Vec<&str> = column.map(|cell| cell[heads[0].len()..].trim_start()).collect();
-            print!(" {} |", format!("{} {}", heads[0], rests.join(" / ")).trim_matches([' ', '/']));
-        } else {
-            print!(" {} |", column.collect::<Vec<_>>().join(" / "));
-        }
-    }
-    println!();
-}
-
-/// What stands in a cell before its figure; all of it where it has none.
-fn name_of(cell: &str) -> &str {
-    let (name, figure) = cell.rsplit_once(' ').unwrap_or(("", cell));
-    if figure.parse::<f64>().is_ok() { name } else { cell }
 }
