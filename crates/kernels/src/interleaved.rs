@@ -18,10 +18,6 @@ const TWO: usize = 2 * LANES;
 /// Pairs of vectors of partial sums.
 const PAIRS: usize = INTERLEAVED / TWO;
 
-/// Bytes of a row up to which two rows of B are taken at once, which halves the loads of A. Measured on Zen 4: of longer rows memory comes several
-/// times faster in one stream.
-const SHORT_ROW: usize = 512;
-
 type Vector<T, S> = <<T as Real>::Computed as Real>::Vector<S>;
 
 /// The product of a left factor with inner stride 1 and a turned right factor.
@@ -52,16 +48,10 @@ fn row_of_dots<T: Real, S: Simd>(
         let zero = T::Computed::splat(simd, T::Computed::default());
         let (mut totals, mut odd_totals) = ([zero; LANES], [zero; LANES]);
         let rows = &right.values[first * right.stride..];
-        let mut k = 0;
-        if inner * size_of::<T>() <= SHORT_ROW {
-            while k + 2 <= width {
-                dots::<T, S, 2>(simd, factors, rows, right.stride, k, &mut totals, &mut odd_totals);
-                k += 2;
-            }
-        }
-        while k < width {
-            dots::<T, S, 1>(simd, factors, rows, right.stride, k, &mut totals, &mut odd_totals);
-            k += 1;
+        // One row of B after the other: memory comes fastest in one stream.
+        for k in 0..width {
+            let row = &rows[k * right.stride..][..inner];
+            dot::<T, S>(simd, factors, row, &mut totals[k], &mut odd_totals[k]);
         }
         let mut sum = T::Computed::sum_lanes(simd, &totals);
         if T::EVEN_ODD {
@@ -90,65 +80,52 @@ fn widen<T: Real, S: Simd>(simd: S, row: &[T], out: &mut [T::Computed]) {
     }
 }
 
-/// The partial sums of A's row with the N rows of B that begin with row k, halved down to one vector, or to two where even and odd sums
-/// are apart.
+/// The partial sums of A's row with one of B, halved down to one vector, or to two where even and odd sums are apart.
 #[inline(always)]
-fn dots<T: Real, S: Simd, const N: usize>(
+fn dot<T: Real, S: Simd>(
     simd: S,
     factors: &[T::Computed],
-    rows: &[T],
-    stride: usize,
-    k: usize,
-    totals: &mut [Vector<T, S>; LANES],
-    odd_totals: &mut [Vector<T, S>; LANES],
+    row: &[T],
+    total: &mut Vector<T, S>,
+    odd_total: &mut Vector<T, S>,
 ) {
     let zero = T::Computed::splat(simd, T::Computed::default());
-    let mut sums = [[[zero; 2]; PAIRS]; N];
+    let mut sums = [[zero; 2]; PAIRS];
     let (blocks, tail) = factors.as_chunks::<INTERLEAVED>();
-    let (mut of_rows, mut tails) = ([&[][..]; N], [&rows[..0]; N]);
-    for n in 0..N {
-        let row = &rows[(k + n) * stride..][..factors.len()];
-        (of_rows[n], tails[n]) = row.as_chunks::<INTERLEAVED>();
-        // Said once, it need not be checked in the loop.
-        assert!(of_rows[n].len() == blocks.len());
-    }
+    let (rows, row_tail) = row.as_chunks::<INTERLEAVED>();
+    // Said once, it need not be checked in the loop.
+    assert!(rows.len() == blocks.len());
     for (block, factors) in blocks.iter().enumerate() {
+        let row = &rows[block];
         for pair in 0..PAIRS {
             let start = pair * TWO;
             let a = [
                 T::Computed::load(simd, vector_at(factors, start)),
                 T::Computed::load(simd, vector_at(factors, start + LANES)),
             ];
-            for n in 0..N {
-                let two = of_rows[n][block][start..].first_chunk();
-                let b = T::load_two(simd, two.expect("two vectors of a row"));
-                for v in 0..2 {
-                    sums[n][pair][v] =
-                        T::Computed::fused(simd, a[v], T::to_computed(simd, b[v]), sums[n][pair][v]);
-                }
+            let b = T::load_two(simd, row[start..].first_chunk().expect("two vectors of a row"));
+            for v in 0..2 {
+                sums[pair][v] = T::Computed::fused(simd, a[v], T::to_computed(simd, b[v]), sums[pair][v]);
             }
         }
     }
-    for n in 0..N {
-        if !tail.is_empty() {
-            add_tail::<T, S>(simd, tail, tails[n], &mut sums[n]);
-        }
-        let mut left = PAIRS;
-        while left > 1 {
-            left /= 2;
-            for pair in 0..left {
-                for v in 0..2 {
-                    sums[n][pair][v] = T::Computed::add(simd, sums[n][pair][v], sums[n][pair + left][v]);
-                }
+    if !tail.is_empty() {
+        add_tail::<T, S>(simd, tail, row_tail, &mut sums);
+    }
+    let mut left = PAIRS;
+    while left > 1 {
+        left /= 2;
+        for pair in 0..left {
+            for v in 0..2 {
+                sums[pair][v] = T::Computed::add(simd, sums[pair][v], sums[pair + left][v]);
             }
         }
-        let [total, odd_total] = sums[n][0];
-        if T::EVEN_ODD {
-            (totals[k + n], odd_totals[k + n]) = (total, odd_total);
-        } else {
-            // Sums j and j + 16 are the two vectors.
-            totals[k + n] = T::Computed::add(simd, total, odd_total);
-        }
+    }
+    if T::EVEN_ODD {
+        [*total, *odd_total] = sums[0];
+    } else {
+        // Sums j and j + 16 are the two vectors.
+        *total = T::Computed::add(simd, sums[0][0], sums[0][1]);
     }
 }
 
