@@ -60,10 +60,8 @@ impl WithSimd for AllOperations {
             simd.abs_f32(a),
             simd.copysign_f32(a, b),
             simd.select_f32(simd.less_f32(a, b), b, c),
-            simd.power_of_two_f32(c),
-            simd.power_of_two_f32(
-                simd.load_f32(&from_fn(|i| ((self.a[i].to_bits() % 254) as i32 - 126) as f32)),
-            ),
+            simd.last_bits_to_exponent_f32(c),
+            simd.last_bits_to_exponent_f32(simd.add_f32(a, simd.splat_f32(12_583_039.0))),
             simd.lookup_f32(&from_fn(|i| i as f32), simd.binade_quarter_f32(a)),
             simd.lookup_f32(&from_fn(|i| i as f32), a),
         ] {

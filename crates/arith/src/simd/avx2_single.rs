@@ -1,7 +1,7 @@
 //! AVX2: [`Singles`], a vector of f32 in two registers.
 
 use super::avx2::Avx2;
-use super::single::{BF16_SHIFT, BF16_ZEROS, POWER_SHIFT, SPREAD, Singles};
+use super::single::{BF16_SHIFT, BF16_ZEROS, SPREAD, Singles};
 use super::{LANES, Simd};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
@@ -70,13 +70,12 @@ impl Singles for Avx2 {
     }
 
     #[inline(always)]
-    fn power_of_two_f32(self, k: F32) -> F32 {
+    fn last_bits_to_exponent_f32(self, x: F32) -> F32 {
         // SAFETY: the token proves AVX2.
         unsafe {
-            let shift = _mm256_set1_ps(POWER_SHIFT);
             [
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(_mm256_add_ps(k[0], shift)))),
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(_mm256_add_ps(k[1], shift)))),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(x[0]))),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(x[1]))),
             ]
         }
     }
@@ -121,15 +120,18 @@ impl Singles for Avx2 {
 
     #[inline(always)]
     fn store_sure_bf16(self, x: F32, out: &mut [bf16; LANES]) -> bool {
-        self.store_bf16(x, out);
-        // SAFETY: the token proves AVX2.
+        // SAFETY: the token proves AVX2; the reference is to 32 writable bytes. Packing works within 128-bit halves: the permutation
+        // puts the four quarters back in order.
         unsafe {
             let (shift, zeros) = (_mm256_set1_epi32(BF16_SHIFT as i32), _mm256_set1_epi32(BF16_ZEROS as i32));
-            let low = _mm256_and_si256(_mm256_add_epi32(_mm256_castps_si256(x[0]), shift), zeros);
-            let high = _mm256_and_si256(_mm256_add_epi32(_mm256_castps_si256(x[1]), shift), zeros);
+            let low = _mm256_add_epi32(_mm256_castps_si256(x[0]), shift);
+            let high = _mm256_add_epi32(_mm256_castps_si256(x[1]), shift);
+            let upper = _mm256_packus_epi32(_mm256_srli_epi32::<16>(low), _mm256_srli_epi32::<16>(high));
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(upper));
             let zero = _mm256_setzero_si256();
-            let near = _mm256_or_si256(_mm256_cmpeq_epi32(low, zero), _mm256_cmpeq_epi32(high, zero));
-            _mm256_movemask_epi8(near) == 0
+            let near_low = _mm256_cmpeq_epi32(_mm256_and_si256(low, zeros), zero);
+            let near_high = _mm256_cmpeq_epi32(_mm256_and_si256(high, zeros), zero);
+            _mm256_movemask_epi8(_mm256_or_si256(near_low, near_high)) == 0
         }
     }
 }

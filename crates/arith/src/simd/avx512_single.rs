@@ -1,7 +1,7 @@
 //! AVX-512: [`Singles`], a vector of f32 in one register.
 
 use super::avx512::Avx512;
-use super::single::{BF16_SHIFT, BF16_ZEROS, POWER_SHIFT, SPREAD, Singles};
+use super::single::{BF16_SHIFT, BF16_ZEROS, SPREAD, Singles};
 use super::{LANES, Simd};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
@@ -61,12 +61,9 @@ impl<const BF16: bool> Singles for Avx512<BF16> {
     }
 
     #[inline(always)]
-    fn power_of_two_f32(self, k: __m512) -> __m512 {
+    fn last_bits_to_exponent_f32(self, x: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512 F.
-        unsafe {
-            let sum = _mm512_add_ps(k, _mm512_set1_ps(POWER_SHIFT));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(sum)))
-        }
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(x))) }
     }
 
     #[inline(always)]
@@ -96,10 +93,11 @@ impl<const BF16: bool> Singles for Avx512<BF16> {
 
     #[inline(always)]
     fn store_sure_bf16(self, x: __m512, out: &mut [bf16; LANES]) -> bool {
-        self.store_bf16(x, out);
-        // SAFETY: the token proves AVX-512 F.
+        // SAFETY: the token proves AVX-512 F; the reference is to 32 writable bytes.
         unsafe {
             let moved = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(BF16_SHIFT as i32));
+            let upper = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(moved));
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), upper);
             _mm512_testn_epi32_mask(moved, _mm512_set1_epi32(BF16_ZEROS as i32)) == 0
         }
     }

@@ -28,8 +28,9 @@ pub trait Singles: Copy {
     fn select_f32(self, mask: Self::F32Mask, yes: Self::F32, no: Self::F32) -> Self::F32;
     /// Whether the mask says yes anywhere.
     fn any_f32(self, mask: Self::F32Mask) -> bool;
-    /// 2^k for whole k from -126 to 127; for others the bits of `k + 1.5 · 2^23 + 127`, shifted left by 23.
-    fn power_of_two_f32(self, k: Self::F32) -> Self::F32;
+    /// The bits of `x` shifted left by 23: of `k + 1.5 · 2^23 + 127` they are 2^k, for whole k from -126 to 127. The sum that finds k, the
+    /// whole number nearest to something, can have the constant already.
+    fn last_bits_to_exponent_f32(self, x: Self::F32) -> Self::F32;
     /// The bits of `x` shifted right by 21, no number: the exponent field and the first two bits of the significand, as
     /// [`binade_quarter_f64`](super::Simd::binade_quarter_f64) has them: an index for [`lookup_f32`](Singles::lookup_f32).
     fn binade_quarter_f32(self, x: Self::F32) -> Self::F32;
@@ -38,17 +39,17 @@ pub trait Singles: Copy {
     /// f32 to f16, rounded to nearest, if `x · (1 - 2^-21)` and `x · (1 + 2^-21)`, each rounded to f32, give the same f16 in every lane, and
     /// whether they do. If not, `out` is what the first one gives.
     fn store_sure_f16(self, x: Self::F32, out: &mut [f16; LANES]) -> bool;
-    /// f32 to bf16, rounded to nearest, and whether in every lane all numbers whose bits are at most 8 less or 7 more give the same.
+    /// f32 to bf16, rounded to nearest, if in every lane all numbers whose bits are at most 8 less or 7 more give the same, and whether they do.
+    /// `out` is the upper half of the bits plus `0x8008`, which for NaN is NaN if its lower half is zeros, as that of all is that
+    /// come from numbers of bf16.
     fn store_sure_bf16(self, x: Self::F32, out: &mut [bf16; LANES]) -> bool;
 }
-
-/// 1.5 · 2^23 + 127: added to a whole k of -126 to 127, it leaves the exponent field of 2^k in the last bits.
-pub(crate) const POWER_SHIFT: f32 = 12_583_039.0;
 
 /// The factors whose products must round to the same f16.
 pub(crate) const SPREAD: [f32; 2] = [1.0 - 1.0 / 2_097_152.0, 1.0 + 1.0 / 2_097_152.0];
 
-/// Added to the bits of an f32 that is at most 8 below or 7 above a midpoint of two bf16 numbers, it leaves zeros at [`BF16_ZEROS`].
+/// Added to the bits of an f32 that is not next to a midpoint, it rounds them to their upper half; if it is at most 8 below or 7 above a midpoint of
+/// two bf16 numbers, it leaves zeros at [`BF16_ZEROS`].
 pub(crate) const BF16_SHIFT: u32 = 0x8008;
 /// See [`BF16_SHIFT`].
 pub(crate) const BF16_ZEROS: u32 = 0xfff0;
@@ -98,8 +99,8 @@ impl Singles for Portable {
     }
 
     #[inline(always)]
-    fn power_of_two_f32(self, k: [f32; LANES]) -> [f32; LANES] {
-        k.map(|k| f32::from_bits((k + POWER_SHIFT).to_bits() << 23))
+    fn last_bits_to_exponent_f32(self, x: [f32; LANES]) -> [f32; LANES] {
+        x.map(|x| f32::from_bits(x.to_bits() << 23))
     }
 
     #[inline(always)]
@@ -122,7 +123,8 @@ impl Singles for Portable {
 
     #[inline(always)]
     fn store_sure_bf16(self, x: [f32; LANES], out: &mut [bf16; LANES]) -> bool {
-        *out = x.map(|x| bf16::from_bits((portable::round_bf16(x).to_bits() >> 16) as u16));
-        !x.iter().any(|x| x.to_bits().wrapping_add(BF16_SHIFT) & BF16_ZEROS == 0)
+        let moved = x.map(|x| x.to_bits().wrapping_add(BF16_SHIFT));
+        *out = moved.map(|bits| bf16::from_bits((bits >> 16) as u16));
+        !moved.iter().any(|bits| bits & BF16_ZEROS == 0)
     }
 }

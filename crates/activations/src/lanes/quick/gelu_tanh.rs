@@ -75,11 +75,11 @@ impl QuickCurve for GeluTanh {
         let (linear, cubic) = terms(a);
         let e = falling(linear, cubic);
         // 1 + e - κ a - 3 κ β a³, where the first difference is exact next to the root.
-        let far = (-(linear.high - 1.0)) + (cubic.high.mul_add(a.all(-3.0), e) - linear.low);
+        let far = (a.all(1.0) - linear.high) + (cubic.high.mul_add(a.all(-3.0), e) - linear.low);
         let h = a - ROOT[0];
         let near = around_root(h - ROOT[1], GELU_TANH_SLOPE[0], &GELU_TANH_LOW);
         let v = near.when(h.abs().less(h.all(0.0625)), far);
         let falling = bell(e) * v;
-        falling.when(x.negative(), -(falling - 1.0))
+        falling.when(x.negative(), falling.all(1.0) - falling)
     }
 }

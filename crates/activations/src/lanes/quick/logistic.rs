@@ -92,11 +92,11 @@ impl QuickCurve for Silu {
         let e = falling(x).number();
         let a = x.abs().at_most(-LEAST);
         // Both differences are exact: a has few bits.
-        let (h, far) = (a - ROOT[0], (-(a - 1.0)) + e);
+        let (h, far) = (a - ROOT[0], (a.all(1.0) - a) + e);
         let near = around_root(h - ROOT[1], -SILU_ROOT[0], &SILU_LOW);
         let v = near.when(h.abs().less(h.all(0.125)), far);
         let falling = bell(e) * v;
-        falling.when(x.negative(), -(falling - 1.0))
+        falling.when(x.negative(), falling.all(1.0) - falling)
     }
 }
 

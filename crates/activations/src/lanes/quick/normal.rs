@@ -38,7 +38,7 @@ impl QuickCurve for Gelu {
         let a = x.abs().at_most(LAST);
         let e = power(a * a * -0.5, None).number();
         let falling = e * piecewise(a, &SLOPE);
-        falling.when(x.negative(), -(falling - 1.0))
+        falling.when(x.negative(), falling.all(1.0) - falling)
     }
 }
 

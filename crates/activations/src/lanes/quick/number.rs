@@ -69,13 +69,7 @@ impl<S: Simd> Quick<S> {
         Quick::new(self.simd, self.simd.select_f32(mask, self.value, other.value))
     }
 
-    /// 2 to a whole power from -126 to 127.
-    #[inline(always)]
-    pub(super) fn power_of_two(self) -> Quick<S> {
-        Quick::new(self.simd, self.simd.power_of_two_f32(self.value))
-    }
-
-    /// The polynomial with these coefficients, lowest degree first, by Estrin's scheme as for f64 lanes.
+    /// The polynomial with these coefficients, lowest degree first.
     #[inline(always)]
     pub(super) fn polynomial<const N: usize>(self, coefficients: &[f32; N]) -> Quick<S> {
         let mut c = [self; N];
@@ -85,31 +79,19 @@ impl<S: Simd> Quick<S> {
         self.polynomial_of(&c)
     }
 
-    /// The polynomial with these coefficients, two to twelve, lowest degree first.
+    /// The polynomial with these coefficients, two or more, lowest degree first: neighbours are joined in pairs, and these by Horner's scheme in the
+    /// square. That waits longer than Estrin's scheme, as f64 lanes have it, but has the fewest operations: several vectors of f32 are on
+    /// their way at a time, and the functions have the square anyway.
     #[inline(always)]
     pub(super) fn polynomial_of<const N: usize>(self, c: &[Quick<S>; N]) -> Quick<S> {
-        const { assert!(N > 1 && N <= 12) };
+        const { assert!(N > 1) };
         let square = self * self;
-        let mut fours = [self; 3];
-        for (i, four) in fours.iter_mut().enumerate().take(N.div_ceil(4)) {
-            let of = |j: usize| c[(4 * i + j).min(N - 1)];
-            *four = of(0);
-            if 4 * i + 1 < N {
-                *four = of(1).mul_add(self, of(0));
-            }
-            if 4 * i + 3 < N {
-                *four = of(3).mul_add(self, of(2)).mul_add(square, *four);
-            } else if 4 * i + 2 < N {
-                *four = of(2).mul_add(square, *four);
-            }
-        }
-        let fourth = square * square;
-        let mut sum = fours[0];
-        if N > 4 {
-            sum = fours[1].mul_add(fourth, sum);
-        }
-        if N > 8 {
-            sum = fours[2].mul_add(fourth * fourth, sum);
+        let pairs = N / 2;
+        let mut sum = c[N - 1];
+        for i in (0..pairs).rev() {
+            let pair = c[2 * i + 1].mul_add(self, c[2 * i]);
+            // An even number of coefficients begins with a pair.
+            sum = if i + 1 == pairs && N.is_multiple_of(2) { pair } else { sum.mul_add(square, pair) };
         }
         sum
     }
@@ -210,9 +192,11 @@ const EXP: [f32; 5] = [0.5, 0.166_665_76, 0.041_666_552, 0.008_363_419, 0.001_39
 pub(super) fn power<S: Simd>(z: Quick<S>, low: Option<Quick<S>>) -> QuickPower<S> {
     /// ln 2 in two parts, both products fused.
     const LN_2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
-    /// 1.5 · 2^23: a sum with it has no bits for a fraction.
-    const SHIFT: f32 = 12_582_912.0;
-    let exponent = z.mul_add(z.all(std::f32::consts::LOG2_E), z.all(SHIFT)) - SHIFT;
+    /// 1.5 · 2^23 + 127: a sum with it has no bits for a fraction, and in its last bits the exponent field.
+    const SHIFT: f32 = 12_583_039.0;
+    let shifted = z.mul_add(z.all(std::f32::consts::LOG2_E), z.all(SHIFT));
+    let scale = Quick::new(z.simd, z.simd.last_bits_to_exponent_f32(shifted.value));
+    let exponent = shifted - SHIFT;
     let r = exponent.mul_add(z.all(-LN_2[0]), z);
     let r = exponent.mul_add(z.all(-LN_2[1]), r);
     let r = match low {
@@ -220,7 +204,7 @@ pub(super) fn power<S: Simd>(z: Quick<S>, low: Option<Quick<S>>) -> QuickPower<S
         None => r,
     };
     let rest = (r * r).mul_add(r.polynomial(&EXP), r);
-    QuickPower { scale: exponent.power_of_two(), rest }
+    QuickPower { scale, rest }
 }
 
 impl<S: Simd> QuickPower<S> {
