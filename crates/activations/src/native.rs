@@ -2,11 +2,11 @@
 //!
 //! Values and slopes of the formats of at most 24 bits go from number to number in one pass. For f64, and for products with gradients, numbers
 //! are widened to f64 a block at a time, the function is computed in place, and the results are rounded into the format: fewer texts
-//! to compile. The last vector of a slice is filled up with zeros, so that a number's result depends on it alone.
+//! to compile. The formats of 16 bits go by f32 lanes first, where a function has a text for these. The last vector of a slice is filled up with zeros, so that a number's result depends on it alone.
 
 use crate::activation::Activation;
 use crate::flat::{Bits, flat};
-use crate::lanes::{Apply, Evaluate, Precision, What};
+use crate::lanes::{Apply, ApplyQuick, Evaluate, Precision, Short, What};
 use crate::{sigmoid, tanh};
 use gradchain_arith::{Format, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
 
@@ -26,30 +26,30 @@ pub trait Vectorized: Real {
     fn multiply(isa: Isa, activation: Activation, gradient: &mut [Self], x: &[Self]);
 }
 
-/// The table of stored formats.
+/// The table of stored formats, and by what.
 macro_rules! vectorized {
-    ($($format:ty),*) => {$(
+    ($($format:ty: $process:ident),*) => {$(
         impl Vectorized for $format {
             fn values(isa: Isa, activation: Activation, x: &[Self], out: &mut [Self]) {
-                process(isa, activation, Work::Value, x, out);
+                $process(isa, activation, Work::Value, x, out);
             }
 
             fn slopes(isa: Isa, activation: Activation, x: &[Self], out: &mut [Self]) {
-                process(isa, activation, Work::Slope, x, out);
+                $process(isa, activation, Work::Slope, x, out);
             }
 
             fn pull(isa: Isa, activation: Activation, gradient: &mut [Self], x: &[Self]) {
-                process(isa, activation, Work::Pull, x, gradient);
+                $process(isa, activation, Work::Pull, x, gradient);
             }
 
             fn multiply(isa: Isa, activation: Activation, gradient: &mut [Self], x: &[Self]) {
-                process(isa, activation, Work::Multiply, x, gradient);
+                $process(isa, activation, Work::Multiply, x, gradient);
             }
         }
     )*};
 }
 
-vectorized!(f16, bf16, f32, f64);
+vectorized!(f16: process_short, bf16: process_short, f32: process, f64: process);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,22 @@ pub(crate) enum Work {
 /// Vectors in a block: few enough for the first cache, enough that the calls for each are nothing.
 const BLOCK: usize = 16;
 
-fn process<T: Bits>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
+/// [`process`] by f32 lanes first, for the formats of 16 bits.
+fn process_short<T: Bits + Short + Vectorized>(
+    isa: Isa,
+    activation: Activation,
+    work: Work,
+    x: &[T],
+    out: &mut [T],
+) {
+    assert_eq!(x.len(), out.len());
+    if !isa.run(ApplyQuick { activation, work, x, out: &mut *out }) {
+        process(isa, activation, work, x, out);
+    }
+}
+
+/// `work` by the texts in f64 lanes, or by choices alone.
+fn process<T: Bits + Vectorized>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
     assert_eq!(x.len(), out.len());
     if flat(isa, activation, work, x, out) {
         return;
@@ -90,7 +105,7 @@ fn process<T: Bits>(isa: Isa, activation: Activation, work: Work, x: &[T], out: 
             let mut factors = [T::default(); BLOCK * LANES];
             for (x, out) in x.chunks(BLOCK * LANES).zip(out.chunks_mut(BLOCK * LANES)) {
                 let factors = &mut factors[..x.len()];
-                process(isa, activation, Work::Slope, x, factors);
+                T::slopes(isa, activation, x, factors);
                 isa.run(Multiply { factors, to: out });
             }
         }

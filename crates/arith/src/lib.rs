@@ -32,5 +32,5 @@ pub use half::{bf16, f16};
 pub use random::philox;
 pub use real::{Computed, Real};
 pub use rounding::{Overflow, Rounding, Rules, Subnormals, round, round_f64};
-pub use simd::{ISA_NAMES, ISA_VARIABLE, Isa, IsaError, LANES, Simd, WithSimd};
+pub use simd::{ISA_NAMES, ISA_VARIABLE, Isa, IsaError, LANES, Simd, Singles, WithSimd};
 pub use summation::{INTERLEAVED, Summation, computed_format, gamma, wide_format, wide_unit};

@@ -54,6 +54,16 @@ impl WithSimd for AllOperations {
             simd.round_bf16(a),
             simd.splat_f32(self.a[0]),
             simd.narrow(simd.mul_f64(simd.widen(a), simd.widen(b))),
+            simd.div_f32(a, b),
+            simd.max_f32(a, b),
+            simd.min_f32(a, b),
+            simd.abs_f32(a),
+            simd.copysign_f32(a, b),
+            simd.select_f32(simd.less_f32(a, b), b, c),
+            simd.last_bits_to_exponent_f32(c),
+            simd.last_bits_to_exponent_f32(simd.add_f32(a, simd.splat_f32(12_583_039.0))),
+            simd.lookup_f32(&from_fn(|i| i as f32), simd.binade_quarter_f32(a)),
+            simd.lookup_f32(&from_fn(|i| i as f32), a),
         ] {
             simd.store_f32(x, &mut lanes);
             all.extend(lanes.map(|x| u64::from(bits32(x))));
@@ -94,6 +104,8 @@ impl WithSimd for AllOperations {
         }
         all.push(u64::from(simd.any(simd.less_f64(a64, b64))));
         all.push(u64::from(simd.any(simd.less_f64(simd.abs_f64(a64), simd.abs_f64(a64)))));
+        all.push(u64::from(simd.any_f32(simd.less_f32(a, b))));
+        all.push(u64::from(simd.any_f32(simd.less_f32(simd.abs_f32(a), simd.abs_f32(a)))));
         all.push(u64::from(simd.any_differs_f32(a, a)));
         all.push(u64::from(simd.any_differs_f32(a, simd.round_f16(a))));
         let mut halves = [f16::ZERO; LANES];
@@ -102,6 +114,16 @@ impl WithSimd for AllOperations {
         let mut halves = [bf16::ZERO; LANES];
         simd.store_bf16(a, &mut halves);
         all.extend(halves.map(|x| if x.is_nan() { 0x7fc0 } else { u64::from(x.to_bits()) }));
+        // Some lane is next to a midpoint in nearly every vector, but not where all lanes are the same. NaN is made a number: its bits say
+        // nothing.
+        let number = |x: f32| if x.is_nan() { 1.0 } else { x };
+        for x in [simd.load_f32(&self.a.map(number)), simd.load_f32(&[number(self.a[0]); LANES])] {
+            let (mut f16s, mut bf16s) = ([f16::ZERO; LANES], [bf16::ZERO; LANES]);
+            let sure = [simd.store_sure_f16(x, &mut f16s), simd.store_sure_bf16(x, &mut bf16s)];
+            all.extend(f16s.map(|x| if x.is_nan() { 0x7e00 } else { u64::from(x.to_bits()) }));
+            all.extend(bf16s.map(|x| if x.is_nan() { 0x7fc0 } else { u64::from(x.to_bits()) }));
+            all.extend(sure.map(u64::from));
+        }
         all
     }
 }

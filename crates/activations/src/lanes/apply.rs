@@ -54,7 +54,7 @@ impl<T: Real> Apply<'_, T> {
 
 /// One vector.
 #[inline(always)]
-fn one<T: Real, S: Simd, const SLOPE: bool, C: Curve>(
+pub(super) fn one<T: Real, S: Simd, const SLOPE: bool, C: Curve>(
     simd: S,
     numbers: &[T; LANES],
     out: &mut [T; LANES],

@@ -10,9 +10,9 @@ use super::number::{Lanes, Parts, Two};
 use gradchain_arith::Simd;
 
 /// `2 √(2/π)`.
-const KAPPA: [f64; 2] = [1.5957691216057308, -9.96930880911092e-17];
+pub(super) const KAPPA: [f64; 2] = [1.5957691216057308, -9.96930880911092e-17];
 /// The decimal number 0.044715.
-const BETA: [f64; 2] = [0.044715, 2.1960211427085595e-18];
+pub(super) const BETA: [f64; 2] = [0.044715, 2.1960211427085595e-18];
 /// Three times that.
 const THREE_BETA: [f64; 2] = [0.134145, 1.3526957332032908e-17];
 

@@ -7,6 +7,8 @@
 //! | `gelu_tanh.rs` | GELU in the tanh form |
 //! | `elu.rs` | ELU, SELU |
 //! | `linear.rs` | identity, ReLU, leaky ReLU, hard tanh |
+//!
+//! `quick` has the smooth ones once more in f32 lanes, for the formats of 16 bits.
 
 mod apply;
 mod coefficients;
@@ -19,9 +21,11 @@ mod logistic;
 mod normal;
 mod number;
 mod pieces;
+mod quick;
 
 pub(crate) use apply::Apply;
 pub(crate) use elu::{LAMBDA, LAMBDA_ALPHA};
+pub(crate) use quick::{ApplyQuick, Short};
 
 use crate::activation::Activation;
 use curve::Curve;

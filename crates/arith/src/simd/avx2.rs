@@ -27,7 +27,6 @@ type F64 = [__m256d; 4];
 impl Simd for Avx2 {
     const NAME: &'static str = "avx2";
     const REGISTERS: usize = 8;
-    type F32 = F32;
     type F64 = F64;
     type Mask = F64;
 

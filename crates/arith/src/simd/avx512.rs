@@ -31,7 +31,6 @@ impl Avx512<false> {
 impl<const BF16: bool> Simd for Avx512<BF16> {
     const NAME: &'static str = "avx512";
     const REGISTERS: usize = 32;
-    type F32 = __m512;
     type F64 = [__m512d; 2];
     type Mask = [__mmask8; 2];
 

@@ -14,6 +14,9 @@
 )]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics; only detection makes the token")]
+mod avx2_single;
+#[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "intrinsics; its functions can be called by the instance alone")]
 mod avx2_steps;
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +25,13 @@ mod avx2_steps;
     reason = "intrinsics; a token that only detection can make proves that the CPU has them"
 )]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics; only detection makes the token")]
+mod avx512_single;
 pub(crate) mod portable;
+mod single;
+
+pub use single::Singles;
 
 use half::{bf16, f16};
 use std::fmt;
@@ -34,13 +43,11 @@ pub const LANES: usize = 16;
 /// instructions.
 ///
 /// Every operation is IEEE 754's on each lane, rounded to nearest, with gradual underflow.
-pub trait Simd: Copy + Send + Sync + 'static {
+pub trait Simd: Singles + Send + Sync + 'static {
     /// Name of the instruction set.
     const NAME: &'static str;
     /// How many vectors of f32 its registers hold.
     const REGISTERS: usize;
-    /// [`LANES`] numbers of f32.
-    type F32: Copy;
     /// [`LANES`] numbers of f64.
     type F64: Copy;
     /// A yes or no for each lane of [`F64`](Simd::F64).

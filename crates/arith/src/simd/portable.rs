@@ -15,7 +15,6 @@ pub(crate) const POWER_SHIFT: f64 = 6_755_399_441_056_767.0;
 impl Simd for Portable {
     const NAME: &'static str = "portable";
     const REGISTERS: usize = 4;
-    type F32 = [f32; LANES];
     type F64 = [f64; LANES];
     type Mask = [bool; LANES];
 
@@ -378,7 +377,7 @@ pub(crate) fn round_bf16(x: f32) -> f32 {
 
 /// The bits of an f16 number that is held as f32.
 #[inline(always)]
-fn f16_of(x: f32) -> f16 {
+pub(crate) fn f16_of(x: f32) -> f16 {
     let bits = x.to_bits();
     let sign = (bits >> 16) & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
