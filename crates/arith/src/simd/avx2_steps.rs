@@ -35,7 +35,7 @@ pub(super) fn transpose_8x8(rows: &mut [__m256; 8]) {
     }
 }
 
-/// [`Simd::sum_lanes_f32`] of eight vectors: each step folds two registers into one, which keeps the halves of both side by side.
+/// [`Simd::sum_lanes_f32`](super::Simd::sum_lanes_f32) of eight vectors: each step folds two registers into one, which keeps the halves of both side by side.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn sum_lanes_f32(x: &[[__m256; 2]]) -> __m256 {
@@ -56,7 +56,7 @@ pub(super) fn sum_lanes_f32(x: &[[__m256; 2]]) -> __m256 {
     _mm256_add_ps(_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b))
 }
 
-/// [`Simd::sum_lanes_f64`] of four vectors.
+/// [`Simd::sum_lanes_f64`](super::Simd::sum_lanes_f64) of four vectors.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn sum_lanes_f64(x: &[[__m256d; 4]; 4]) -> __m256d {
