@@ -4,7 +4,8 @@
 //! [`dot`](crate::dot()) does on scalars in the same format. Its factors come from memory in the numbers that it computes in, so that a kernel can
 //! convert them once and use them often.
 
-use crate::real::{Computed, Real};
+use crate::computed::Computed;
+use crate::real::Real;
 use crate::simd::{LANES, Simd, portable};
 use crate::summation::INTERLEAVED;
 use half::bf16;

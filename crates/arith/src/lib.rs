@@ -11,6 +11,7 @@
 mod accumulate;
 mod arithmetic;
 mod class;
+mod computed;
 mod dot;
 mod exact;
 mod format;
@@ -25,12 +26,13 @@ pub use accumulate::{
 };
 pub use arithmetic::{Arithmetic, Emulated, Native};
 pub use class::{Class, Counts};
+pub use computed::Computed;
 pub use dot::dot;
 pub use exact::Exact;
 pub use format::{Format, FormatError, Specials};
 pub use half::{bf16, f16};
 pub use random::philox;
-pub use real::{Computed, Real};
+pub use real::Real;
 pub use rounding::{Overflow, Rounding, Rules, Subnormals, round, round_f64};
 pub use simd::{ISA_NAMES, ISA_VARIABLE, Isa, IsaError, LANES, Simd, Singles, WithSimd};
 pub use summation::{INTERLEAVED, Summation, computed_format, gamma, wide_format, wide_unit};

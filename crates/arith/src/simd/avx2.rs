@@ -1,8 +1,8 @@
 //! AVX2 with FMA and F16C: a vector of f32 is two registers, a vector of f64 four.
 
 use super::avx2_steps::{
-    lookup, mul_add_odd, narrow_odd, power_of_two, round_bf16, sum_lanes_f32, sum_lanes_f64, transpose_4x4,
-    transpose_8x8, where_finite_f32, where_finite_f64, zero_below,
+    lookup, mul_add_odd, narrow_odd, power_of_two, round_bf16, sum_lanes_f32, sum_lanes_f64, transpose_f32,
+    transpose_f64, where_finite_f32, where_finite_f64, zero_below,
 };
 use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
@@ -498,35 +498,14 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn transpose_f32(self, rows: &mut [F32; LANES]) {
-        // The square is four squares of 8 x 8; those off the diagonal change places.
-        let old = *rows;
-        for (upper, half) in [(0, 0), (0, 1), (8, 0), (8, 1)] {
-            let mut square = [old[0][0]; 8];
-            for i in 0..8 {
-                square[i] = old[upper + i][half];
-            }
-            // SAFETY: the token proves AVX.
-            unsafe { transpose_8x8(&mut square) }
-            for i in 0..8 {
-                rows[8 * half + i][upper / 8] = square[i];
-            }
-        }
+        // SAFETY: the token proves AVX.
+        unsafe { transpose_f32(rows) }
     }
 
     #[inline(always)]
     fn transpose_f64(self, rows: &mut [F64; LANES]) {
-        // Sixteen squares of 4 x 4.
-        let old = *rows;
-        for i in 0..4 {
-            for j in 0..4 {
-                let mut square = [old[4 * i][j], old[4 * i + 1][j], old[4 * i + 2][j], old[4 * i + 3][j]];
-                // SAFETY: the token proves AVX.
-                unsafe { transpose_4x4(&mut square) }
-                for (k, row) in square.into_iter().enumerate() {
-                    rows[4 * j + k][i] = row;
-                }
-            }
-        }
+        // SAFETY: the token proves AVX.
+        unsafe { transpose_f64(rows) }
     }
 
     #[inline(always)]

@@ -13,10 +13,43 @@ pub(super) fn zero_below(x: __m256, y: __m256, limit: f32) -> __m256 {
     _mm256_andnot_ps(_mm256_andnot_ps(sign, below), x)
 }
 
+/// [`Simd::transpose_f32`](super::Simd::transpose_f32): four squares of 8 x 8; those off the diagonal change places.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn transpose_f32(rows: &mut [[__m256; 2]; LANES]) {
+    let old = *rows;
+    for (upper, half) in [(0, 0), (0, 1), (8, 0), (8, 1)] {
+        let mut square = [old[0][0]; 8];
+        for i in 0..8 {
+            square[i] = old[upper + i][half];
+        }
+        transpose_8x8(&mut square);
+        for i in 0..8 {
+            rows[8 * half + i][upper / 8] = square[i];
+        }
+    }
+}
+
+/// [`Simd::transpose_f64`](super::Simd::transpose_f64): sixteen squares of 4 x 4.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn transpose_f64(rows: &mut [[__m256d; 4]; LANES]) {
+    let old = *rows;
+    for i in 0..4 {
+        for j in 0..4 {
+            let mut square = [old[4 * i][j], old[4 * i + 1][j], old[4 * i + 2][j], old[4 * i + 3][j]];
+            transpose_4x4(&mut square);
+            for (k, row) in square.into_iter().enumerate() {
+                rows[4 * j + k][i] = row;
+            }
+        }
+    }
+}
+
 /// Turns a square of 8 x 8 numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn transpose_8x8(rows: &mut [__m256; 8]) {
+fn transpose_8x8(rows: &mut [__m256; 8]) {
     let mut quads = [_mm256_setzero_ps(); 8];
     for i in [0, 4] {
         let low = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
@@ -77,7 +110,7 @@ pub(super) fn sum_lanes_f64(x: &[[__m256d; 4]; 4]) -> __m256d {
 /// Turns a square of 4 x 4 numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn transpose_4x4(rows: &mut [__m256d; 4]) {
+fn transpose_4x4(rows: &mut [__m256d; 4]) {
     let [a, b, c, d] = *rows;
     let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
     let (next_low, next_high) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));

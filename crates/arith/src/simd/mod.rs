@@ -28,6 +28,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "intrinsics; only detection makes the token")]
 mod avx512_single;
+#[cfg(target_arch = "x86_64")]
+mod avx512_steps;
 pub(crate) mod portable;
 mod single;
 
