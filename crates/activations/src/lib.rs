@@ -1,7 +1,7 @@
 //! Activation functions and their derivatives by every path.
 //!
-//! The invariant of this crate: **a value is the true value of the function rounded once into the format, and a derivative is exactly the
-//! operations that its path names**. So what a study sees of a path is the path's own error, and the bits are the same on every
+//! The invariant of this crate: **a value is the true value of the function rounded once into the format (in f64 within 1 ulp of it), and a
+//! derivative is exactly the operations that its path names**. So what a study sees of a path is the path's own error, and the bits are the same on every
 //! machine: no platform's libm takes part.
 //!
 //! | path | derivative | product with the upstream gradient |

@@ -118,7 +118,8 @@ impl Part {
             let block = Block { start, steps, first: start == 0, last: start + steps == self.steps };
             let (left, inner, out) = (product.left, product.inner, &mut *memory.left);
             let rows = self.rows.clone();
-            if self.direct {
+            // A single row would only be read twice.
+            if self.direct && R > 1 {
                 let terms = start * A::TERMS..inner.min((start + steps) * A::TERMS);
                 fetch(product.right, terms, self.columns.clone());
             }
