@@ -2,7 +2,7 @@
 
 use super::curve::Curve;
 use super::number::Lanes;
-use super::{elu, gelu_tanh, linear, logistic, normal};
+use super::{WithCurve, with_curve};
 use crate::activation::Activation;
 use gradchain_arith::{Format, LANES, Real, Simd, WithSimd};
 
@@ -18,7 +18,7 @@ pub(crate) struct Apply<'a, T> {
     pub(crate) decide: fn(T) -> T,
 }
 
-impl<T: Real> Apply<'_, T> {
+impl<T: Real> WithCurve for Apply<'_, T> {
     #[inline(always)]
     fn by<S: Simd, C: Curve>(self, simd: S) {
         if self.slope {
@@ -27,7 +27,9 @@ impl<T: Real> Apply<'_, T> {
             self.each::<S, false, C>(simd);
         }
     }
+}
 
+impl<T: Real> Apply<'_, T> {
     #[inline(always)]
     fn each<S: Simd, const SLOPE: bool, C: Curve>(self, simd: S) {
         let Apply { x, out, decide, .. } = self;
@@ -89,20 +91,6 @@ impl<T: Real> WithSimd for Apply<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.activation {
-            Activation::Identity => self.by::<S, linear::Identity>(simd),
-            Activation::Sigmoid => self.by::<S, logistic::Sigmoid>(simd),
-            Activation::Relu => self.by::<S, linear::Relu>(simd),
-            Activation::Tanh => self.by::<S, logistic::Tanh>(simd),
-            Activation::LeakyRelu => self.by::<S, linear::LeakyRelu>(simd),
-            Activation::Elu => self.by::<S, elu::Elu>(simd),
-            Activation::Selu => self.by::<S, elu::Selu>(simd),
-            Activation::Gelu => self.by::<S, normal::Gelu>(simd),
-            Activation::GeluTanh => self.by::<S, gelu_tanh::GeluTanh>(simd),
-            Activation::Silu => self.by::<S, logistic::Silu>(simd),
-            Activation::Softplus => self.by::<S, logistic::Softplus>(simd),
-            Activation::Erf => self.by::<S, normal::Erf>(simd),
-            Activation::HardTanh => self.by::<S, linear::HardTanh>(simd),
-        }
+        with_curve(self.activation, simd, self);
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Evaluate<'a> {
     pub(crate) numbers: &'a mut [[f64; LANES]],
 }
 
-impl Evaluate<'_> {
+impl WithCurve for Evaluate<'_> {
     #[inline(always)]
     fn by<S: Simd, C: Curve>(self, simd: S) {
         let numbers = self.numbers;
@@ -117,20 +117,32 @@ impl WithSimd for Evaluate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.activation {
-            Activation::Identity => self.by::<S, linear::Identity>(simd),
-            Activation::Sigmoid => self.by::<S, logistic::Sigmoid>(simd),
-            Activation::Relu => self.by::<S, linear::Relu>(simd),
-            Activation::Tanh => self.by::<S, logistic::Tanh>(simd),
-            Activation::LeakyRelu => self.by::<S, linear::LeakyRelu>(simd),
-            Activation::Elu => self.by::<S, elu::Elu>(simd),
-            Activation::Selu => self.by::<S, elu::Selu>(simd),
-            Activation::Gelu => self.by::<S, normal::Gelu>(simd),
-            Activation::GeluTanh => self.by::<S, gelu_tanh::GeluTanh>(simd),
-            Activation::Silu => self.by::<S, logistic::Silu>(simd),
-            Activation::Softplus => self.by::<S, logistic::Softplus>(simd),
-            Activation::Erf => self.by::<S, normal::Erf>(simd),
-            Activation::HardTanh => self.by::<S, linear::HardTanh>(simd),
-        }
+        with_curve(self.activation, simd, self);
+    }
+}
+
+/// Work that is written once for every function.
+trait WithCurve {
+    /// The work on the function C.
+    fn by<S: Simd, C: Curve>(self, simd: S);
+}
+
+/// The one place that joins names to functions.
+#[inline(always)]
+fn with_curve<S: Simd, W: WithCurve>(activation: Activation, simd: S, work: W) {
+    match activation {
+        Activation::Identity => work.by::<S, linear::Identity>(simd),
+        Activation::Sigmoid => work.by::<S, logistic::Sigmoid>(simd),
+        Activation::Relu => work.by::<S, linear::Relu>(simd),
+        Activation::Tanh => work.by::<S, logistic::Tanh>(simd),
+        Activation::LeakyRelu => work.by::<S, linear::LeakyRelu>(simd),
+        Activation::Elu => work.by::<S, elu::Elu>(simd),
+        Activation::Selu => work.by::<S, elu::Selu>(simd),
+        Activation::Gelu => work.by::<S, normal::Gelu>(simd),
+        Activation::GeluTanh => work.by::<S, gelu_tanh::GeluTanh>(simd),
+        Activation::Silu => work.by::<S, logistic::Silu>(simd),
+        Activation::Softplus => work.by::<S, logistic::Softplus>(simd),
+        Activation::Erf => work.by::<S, normal::Erf>(simd),
+        Activation::HardTanh => work.by::<S, linear::HardTanh>(simd),
     }
 }
