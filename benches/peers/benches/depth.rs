@@ -31,7 +31,7 @@ fn network(width: usize, depth: usize) -> Network {
     let different = (DRAWN / (width * width)).clamp(1, depth);
     let drawn = Draw::square(Init::Orthogonal, width, different, Activation::Identity, 1).network();
     let layers = drawn.layers.iter().cloned().cycle().take(depth).collect();
-    Network { layers, activation: drawn.activation }
+    Network::plain(layers, drawn.activation)
 }
 
 fn layers<T: Stored + Vectorized>(c: &mut Criterion, axis: &str, chains: &[(usize, usize)]) {

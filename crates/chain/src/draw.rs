@@ -112,7 +112,7 @@ impl Draw {
     pub fn network_of_widths(&self, width: impl Fn(usize) -> usize) -> Network {
         let mut rng = generator(self.seed, self.number, 0);
         let layers = (0..self.depth).map(|t| self.layer(&mut rng, t, width(t + 1), width(t))).collect();
-        Network { layers, activation: self.activation }
+        Network::plain(layers, self.activation)
     }
 
     fn layer(&self, rng: &mut ChaCha8Rng, index: usize, outputs: usize, inputs: usize) -> Layer {

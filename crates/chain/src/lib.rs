@@ -13,7 +13,7 @@ mod pass;
 pub use decimal::{Decimal, DecimalError};
 pub use draw::{Draw, Init, Upstream, draw_ends};
 pub use load::{LoadError, from_safetensors};
-pub use network::{Ends, Layer, Network};
+pub use network::{Ends, Layer, Network, Wiring};
 pub use normal::StandardNormal;
 pub use pass::{
     ChainArithmetic, Rounded, Setting, Step, Trace, backward, bias_gradient, forward, round_ends,

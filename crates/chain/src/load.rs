@@ -107,7 +107,7 @@ pub fn from_safetensors(bytes: &[u8], activation: Activation) -> Result<Network,
     if layers.is_empty() {
         return Err(LoadError::Empty);
     }
-    Ok(Network { layers, activation })
+    Ok(Network::plain(layers, activation))
 }
 
 /// The first tensor that makes a file unreadable, and what is wrong with it: the errors of `safetensors` mostly leave the name out. None if the fault lies

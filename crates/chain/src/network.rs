@@ -1,8 +1,9 @@
 //! A network: what to compute, in f64, before any rounding into a format.
 
 use gradchain_activations::Activation;
+use gradchain_gradients::Remedy;
 
-/// One layer `h' = f(W h + b)`.
+/// One layer `h' = f(W h + b)`, unless the [`Wiring`] of its network says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// Rows of W: the width of h'.
@@ -18,6 +19,58 @@ pub struct Layer {
     pub bias: Option<Vec<f64>>,
 }
 
+/// How a layer is built around `z = W h + b` and the activation f.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wiring {
+    /// `h' = f(z)`.
+    Plain,
+    /// `h' = h + scale · f(z)` where the layer is square, and `f(z)` where it is not (He, Zhang, Ren and Sun 2016, "Deep residual learning").
+    Residual {
+        /// The factor of the branch.
+        scale: f64,
+    },
+    /// `h' = f(z / sqrt(mean(z²) + ε))`, sample by sample (Zhang and Sennrich 2019, without weights), ε being [`EPSILON`](Wiring::EPSILON).
+    RmsNorm,
+    /// `h' = f((z - mean) / sqrt(variance + ε))`, unit by unit over the batch (Ioffe and Szegedy 2015, training mode, without weights and biases).
+    BatchNorm,
+}
+
+impl Wiring {
+    /// The ε of the normalisations: what PyTorch takes for its batch and layer normalisation.
+    pub const EPSILON: f64 = 1e-5;
+
+    /// What a remedy does to the network itself; plain where it treats gradients alone.
+    pub fn of(remedy: Remedy) -> Wiring {
+        match remedy {
+            Remedy::Residual(scale) => Wiring::Residual { scale },
+            Remedy::RmsNorm => Wiring::RmsNorm,
+            Remedy::BatchNorm => Wiring::BatchNorm,
+            Remedy::None
+            | Remedy::ClipValue(_)
+            | Remedy::ClipNorm(_)
+            | Remedy::Adaptive(_)
+            | Remedy::Normalise
+            | Remedy::LossScale(_) => Wiring::Plain,
+        }
+    }
+
+    /// The factor of the branch beside which a layer of this shape hands on its input, where it does.
+    pub fn skips(self, inputs: usize, outputs: usize) -> Option<f64> {
+        match self {
+            Wiring::Residual { scale } if inputs == outputs => Some(scale),
+            Wiring::Residual { .. } | Wiring::Plain | Wiring::RmsNorm | Wiring::BatchNorm => None,
+        }
+    }
+
+    /// Whether z is normalised.
+    pub fn normalises(self) -> bool {
+        match self {
+            Wiring::RmsNorm | Wiring::BatchNorm => true,
+            Wiring::Plain | Wiring::Residual { .. } => false,
+        }
+    }
+}
+
 /// Layers that share one activation. Width 1 is a scalar chain; no layers at all is the identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
@@ -25,6 +78,8 @@ pub struct Network {
     pub layers: Vec<Layer>,
     /// The activation of every layer, the last included.
     pub activation: Activation,
+    /// How every layer is built.
+    pub wiring: Wiring,
 }
 
 /// What enters a network at its two ends.
@@ -39,6 +94,16 @@ pub struct Ends {
 }
 
 impl Network {
+    /// These layers, plainly one after the other.
+    pub fn plain(layers: Vec<Layer>, activation: Activation) -> Network {
+        Network { layers, activation, wiring: Wiring::Plain }
+    }
+
+    /// Whether the output is an affine function of the input, so that the backward pass needs no forward pass.
+    pub fn is_linear(&self) -> bool {
+        self.activation == Activation::Identity && !self.wiring.normalises()
+    }
+
     /// Width of the input; 0 for a network without layers.
     pub fn inputs(&self) -> usize {
         self.layers.first().map_or(0, |layer| layer.inputs)

@@ -8,11 +8,19 @@
 //! dL/dW_t = fl(D_t^T H_(t-1))       dL/db_t = fl(Σ over the batch of D_t)
 //! ```
 //!
+//! With the [`Wiring`] of the network, N being its normalisation, and α and the sums rounded into the format one after the other:
+//!
+//! ```text
+//! rmsnorm, batchnorm:   H_t = f(N(Z_t))               D_t = N'(Z_t)^T (G_t ∘ f'(N(Z_t)))
+//! residual:             H_t = H_(t-1) + α f(Z_t)      D_t = (α G_t) ∘ f'(Z_t)       G_(t-1) = G_t + fl(D_t W_t)
+//! ```
+//!
 //! The bias is added after the sum has been rounded into the format; how often the product of gradient and derivative is rounded, the path says.
 
-use crate::network::{Ends, Network};
+use crate::network::{Ends, Network, Wiring};
 use gradchain_activations::{Activation, Activations, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Summation};
+use gradchain_gradients::layers::{self, Affine, NormLayer, Statistics, statistics};
 use gradchain_gradients::{GradientError, Remedy};
 use gradchain_kernels::{Kernels, Shape};
 
@@ -26,6 +34,7 @@ impl<A: Kernels + Activations> ChainArithmetic for A {}
 pub struct Rounded<N> {
     layers: Vec<RoundedLayer<N>>,
     activation: Activation,
+    wiring: Wiring,
 }
 
 /// One layer of a [`Rounded`] network; see [`Layer`](crate::Layer).
@@ -38,7 +47,7 @@ struct RoundedLayer<N> {
 }
 
 impl<N: Copy> Rounded<N> {
-    /// Every weight and bias of `network` rounded by `arith`.
+    /// Every weight and bias of `network`, and the factor of its branches, rounded by `arith`.
     pub fn of<A: Arithmetic<Number = N>>(arith: &A, network: &Network) -> Rounded<N> {
         let round = |values: &[f64]| values.iter().map(|&x| arith.round(x)).collect::<Vec<N>>();
         let layers = network.layers.iter().map(|layer| RoundedLayer {
@@ -47,7 +56,11 @@ impl<N: Copy> Rounded<N> {
             weights: round(&layer.weights),
             bias: layer.bias.as_deref().map(round),
         });
-        Rounded { layers: layers.collect(), activation: network.activation }
+        let wiring = match network.wiring {
+            Wiring::Residual { scale } => Wiring::Residual { scale: arith.value(arith.round(scale)) },
+            Wiring::Plain | Wiring::RmsNorm | Wiring::BatchNorm => network.wiring,
+        };
+        Rounded { layers: layers.collect(), activation: network.activation, wiring }
     }
 
     /// The rounded network as f64 numbers: what the reference for the same rounded inputs starts from.
@@ -60,7 +73,12 @@ impl<N: Copy> Rounded<N> {
             weights_rest: None,
             bias: layer.bias.as_deref().map(widen),
         });
-        Network { layers: layers.collect(), activation: self.activation }
+        Network { layers: layers.collect(), activation: self.activation, wiring: self.wiring }
+    }
+
+    /// Whether the output is an affine function of the input; see [`Network::is_linear`].
+    pub fn is_linear(&self) -> bool {
+        self.activation == Activation::Identity && !self.wiring.normalises()
     }
 
     /// Number of layers.
@@ -85,15 +103,19 @@ pub struct Setting {
     pub remedy: Remedy,
 }
 
-/// What a forward pass keeps: two numbers a unit, sample and layer.
+/// What a forward pass keeps: two numbers a unit, sample and layer; three with a wiring that is not plain.
 #[derive(Clone, Debug)]
 pub struct Trace<N> {
     /// Samples.
     pub batch: usize,
-    /// Z_1 .. Z_d.
+    /// What the activation of each layer takes: Z_1 .. Z_d, normalised where the wiring normalises.
     pub pre: Vec<Vec<N>>,
     /// H_0 .. H_d.
     pub post: Vec<Vec<N>>,
+    /// f(Z_t) of the layers that hand on their input beside it; empty for the others.
+    branches: Vec<Vec<N>>,
+    /// Z_1 .. Z_d before they were normalised, with the statistics; empty where they are not.
+    normalised: Vec<Normalised<N>>,
 }
 
 /// The gradient after some layers.
@@ -107,6 +129,33 @@ pub struct Step<'a, N> {
     pub delta: Option<&'a [N]>,
 }
 
+/// The normalisation of one layer's Z.
+#[derive(Clone, Debug)]
+struct Normalised<N> {
+    z: Vec<N>,
+    statistics: Statistics,
+}
+
+impl<N: Copy> Normalised<N> {
+    /// Replaces `z` by its normalised numbers.
+    fn of<A: Arithmetic<Number = N>>(arith: &A, kind: NormLayer, width: usize, z: &mut [N]) -> Normalised<N> {
+        let fits = "a batch is whole rows, and epsilon is positive";
+        let kept = z.to_vec();
+        let statistics = statistics(arith, kind, Wiring::EPSILON, width, &kept).expect(fits);
+        layers::forward(arith, &statistics, &kept, Affine::NONE, z).expect(fits);
+        Normalised { z: kept, statistics }
+    }
+}
+
+/// The layer that a wiring normalises with.
+fn norm_layer(wiring: Wiring) -> Option<NormLayer> {
+    match wiring {
+        Wiring::Plain | Wiring::Residual { .. } => None,
+        Wiring::RmsNorm => Some(NormLayer::RmsNorm),
+        Wiring::BatchNorm => Some(NormLayer::BatchNorm),
+    }
+}
+
 /// The forward pass of `batch` rows of `input`.
 ///
 /// # Panics
@@ -118,7 +167,13 @@ pub fn forward<K: ChainArithmetic>(
     batch: usize,
     input: &[K::Number],
 ) -> Trace<K::Number> {
-    let mut trace = Trace { batch, pre: Vec::with_capacity(network.depth()), post: vec![input.to_vec()] };
+    let mut trace = Trace {
+        batch,
+        pre: Vec::with_capacity(network.depth()),
+        post: vec![input.to_vec()],
+        branches: Vec::new(),
+        normalised: Vec::new(),
+    };
     for (t, layer) in network.layers.iter().enumerate() {
         let arith = arith.stream(t as u64);
         let shape = Shape { rows: batch, inner: layer.inputs, columns: layer.outputs };
@@ -129,8 +184,23 @@ pub fn forward<K: ChainArithmetic>(
                 row.iter_mut().zip(bias).for_each(|(z, &b)| *z = arith.add(*z, b));
             }
         }
+        if let Some(kind) = norm_layer(network.wiring) {
+            let normalised = Normalised::of(&arith, kind, layer.outputs, &mut pre);
+            trace.normalised.push(normalised);
+        }
         let mut post = pre.clone();
         apply(&arith, network.activation, &pre, &mut post);
+        if let Wiring::Residual { .. } = network.wiring {
+            let mut branch = Vec::new();
+            if let Some(scale) = network.wiring.skips(layer.inputs, layer.outputs) {
+                branch.clone_from(&post);
+                let scale = arith.round(scale);
+                for (h, &before) in post.iter_mut().zip(&trace.post[t]) {
+                    *h = arith.add(before, arith.mul(scale, *h));
+                }
+            }
+            trace.branches.push(branch);
+        }
         trace.pre.push(pre);
         trace.post.push(post);
     }
@@ -157,32 +227,39 @@ pub fn backward<K: ChainArithmetic>(
     mut visit: impl FnMut(Step<'_, K::Number>),
 ) -> Result<(), GradientError> {
     assert!(
-        trace.is_some() || network.activation == Activation::Identity,
+        trace.is_some() || network.is_linear(),
         "the backward pass of a {} network needs its forward pass",
         network.activation
     );
     let mut gradient = upstream.to_vec();
     setting.remedy.scale_upstream(arith, &mut gradient)?;
     visit(Step { passed: 0, gradient: &gradient, delta: None });
-    let mut before = Vec::new();
+    let (mut before, mut delta) = (Vec::new(), Vec::new());
     for (t, layer) in network.layers.iter().enumerate().rev() {
         let arith = arith.stream((network.depth() + t) as u64);
+        let skips = network.wiring.skips(layer.inputs, layer.outputs);
+        delta.clone_from(&gradient);
+        if let Some(scale) = skips {
+            let scale = arith.round(scale);
+            delta.iter_mut().for_each(|g| *g = arith.mul(scale, *g));
+        }
         if let Some(trace) = trace {
-            backpropagate_slice(
-                &arith,
-                network.activation,
-                setting.path,
-                &mut gradient,
-                &trace.pre[t],
-                &trace.post[t + 1],
-            );
+            let values = if skips.is_some() { &trace.branches[t] } else { &trace.post[t + 1] };
+            backpropagate_slice(&arith, network.activation, setting.path, &mut delta, &trace.pre[t], values);
+            if let Some(Normalised { z, statistics }) = trace.normalised.get(t) {
+                let by_normalised = delta.clone();
+                layers::backward(&arith, statistics, z, &by_normalised, None, &mut delta)?;
+            }
         }
         let shape = Shape { rows: batch, inner: layer.outputs, columns: layer.inputs };
         before.clear();
         before.resize(batch * layer.inputs, arith.round(0.0));
-        arith.times(setting.summation, &gradient, &layer.weights, &mut before, shape);
+        arith.times(setting.summation, &delta, &layer.weights, &mut before, shape);
+        if skips.is_some() {
+            before.iter_mut().zip(&gradient).for_each(|(branch, &g)| *branch = arith.add(g, *branch));
+        }
         setting.remedy.apply(&arith, &mut before)?;
-        visit(Step { passed: network.depth() - t, gradient: &before, delta: Some(&gradient) });
+        visit(Step { passed: network.depth() - t, gradient: &before, delta: Some(&delta) });
         std::mem::swap(&mut gradient, &mut before);
     }
     Ok(())

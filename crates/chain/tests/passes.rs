@@ -189,7 +189,7 @@ fn a_relu_chain_is_a_masked_linear_chain() {
 fn edges_of_shape_and_depth() {
     let arith = Native::<f16>::new(Isa::PORTABLE);
     // No layers: the gradient is the upstream gradient.
-    let empty = Rounded::of(&arith, &Network { layers: Vec::new(), activation: Activation::Identity });
+    let empty = Rounded::of(&arith, &Network::plain(Vec::new(), Activation::Identity));
     let mut seen = Vec::new();
     let two = [f16::from_f32(2.0)];
     backward(&arith, &empty, PLAIN, None, 1, &two, |step| seen.push((step.passed, step.gradient.to_vec())))

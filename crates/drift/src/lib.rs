@@ -29,12 +29,13 @@ mod slopes;
 mod smooth;
 mod triple;
 mod weight_norms;
+mod wiring;
 
 pub use bound::{ErrorBound, LayerError};
 pub use double_double::{DoubleDouble, quick_two_sum, two_prod, two_sum};
 pub use events::{DIRECTION_LOST_BELOW, EventReport, Events};
 pub use functions::AtPoint;
-pub use metrics::{Comparison, compare, cosine, norm};
+pub use metrics::{Comparison, compare, cosine, norm, sine};
 pub use pointwise::values_and_slopes;
 pub use product_error::ProductError;
 pub use reference::{Keep, ReferenceStep, ReferenceTrace, Weights, reference_backward, reference_forward};

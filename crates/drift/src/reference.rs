@@ -8,6 +8,8 @@
 //! dL/dW_t = D_t^T H_(t-1)       dL/db_t = Σ over the batch of D_t
 //! ```
 //!
+//! and with the wirings of [`Wiring`](gradchain_chain::Wiring) as the pass of the chain has them, without its roundings.
+//!
 //! Every operation has a relative error of a few 2^-106, and after each layer the vector is brought back to the size of 1 by an exact power of two. A
 //! chain of d layers of width n is right to about `d n 2^-104` relative to the chain of absolute values; measured, width 8: 2^-102 after 60 layers,
 //! 2^-95 after 20 000. Limits: those of [`ScaledVector`] on the range within one layer, and beyond `|z| = 2^40` every activation is what it tends to. An infinite or
@@ -16,7 +18,7 @@
 use crate::kernels::{Matrix, times, times_transposed};
 use crate::scaled_vector::ScaledVector;
 use crate::slopes::{Slopes, activate, times_slopes};
-use gradchain_activations::Activation;
+use crate::wiring::{Normalised, denormalise, normalise};
 use gradchain_arith::Isa;
 use gradchain_chain::{Layer, Network};
 
@@ -42,6 +44,8 @@ pub enum Keep {
 #[derive(Clone, Debug)]
 pub struct ReferenceTrace {
     slopes: Vec<Slopes>,
+    /// Of the layers that normalise.
+    normalised: Vec<Option<Normalised>>,
     /// H_0 .. H_(d-1), row-major `batch · width`; empty unless they were to be kept.
     pub values: Vec<ScaledVector>,
     /// H_d.
@@ -73,6 +77,7 @@ pub fn reference_forward(
 ) -> ReferenceTrace {
     let mut trace = ReferenceTrace {
         slopes: Vec::with_capacity(network.layers.len()),
+        normalised: Vec::with_capacity(network.layers.len()),
         values: Vec::new(),
         output: ScaledVector::new(input),
     };
@@ -85,7 +90,12 @@ pub fn reference_forward(
             assert_eq!(bias.len(), layer.outputs, "bias of a layer with {} outputs", layer.outputs);
             z.add_rows(bias, 1.0);
         }
+        trace.normalised.push(normalise(network.wiring, &mut z, batch, layer.outputs));
         trace.slopes.push(activate(isa, network.activation, &mut z));
+        if let Some(scale) = network.wiring.skips(layer.inputs, layer.outputs) {
+            z.scale(scale);
+            z.add(&trace.output);
+        }
         let value = std::mem::replace(&mut trace.output, z);
         match keep {
             Keep::Slopes => {}
@@ -96,9 +106,9 @@ pub fn reference_forward(
 }
 
 /// The backward pass of the gradient `upstream`: calls `visit` with the upstream gradient and then after each layer, from the last to the first.
-/// Without a `trace` the derivatives are taken for one, as for [`Activation::Identity`].
+/// Without a `trace` the derivatives are taken for one, as for the identity.
 ///
-/// Two buffers of the widest layer are all the memory that it takes, whatever the depth.
+/// Three buffers of the widest layer are all the memory that it takes, whatever the depth.
 ///
 /// # Panics
 /// If a network that is not linear comes without its trace, or shapes do not fit.
@@ -112,7 +122,7 @@ pub fn reference_backward(
     mut visit: impl FnMut(ReferenceStep<'_>),
 ) {
     assert!(
-        trace.is_some() || network.activation == Activation::Identity,
+        trace.is_some() || network.is_linear(),
         "the backward pass of a network with activation {:?} needs its forward pass",
         network.activation
     );
@@ -123,14 +133,25 @@ pub fn reference_backward(
     let mut gradient = upstream.clone();
     gradient.renormalise();
     visit(ReferenceStep { passed: 0, gradient: &gradient, delta: None });
-    let (mut before, mut exponents) = (ScaledVector::default(), Vec::new());
+    let (mut before, mut delta, mut exponents) = (ScaledVector::default(), ScaledVector::default(), Vec::new());
     for (t, layer) in network.layers.iter().enumerate().rev() {
         check_rows("gradient", gradient.len(), batch, layer.outputs);
-        if let Some(trace) = trace {
-            times_slopes(isa, &mut gradient, &trace.slopes[t], &mut exponents);
+        let skips = network.wiring.skips(layer.inputs, layer.outputs);
+        delta.clone_from(&gradient);
+        if let Some(scale) = skips {
+            delta.scale(scale);
         }
-        times(isa, &gradient, matrix_of(layer, weights), batch, &mut before);
-        visit(ReferenceStep { passed: depth - t, gradient: &before, delta: Some(&gradient) });
+        if let Some(trace) = trace {
+            times_slopes(isa, &mut delta, &trace.slopes[t], &mut exponents);
+            if let Some(normalised) = &trace.normalised[t] {
+                denormalise(&mut delta, normalised, &mut exponents);
+            }
+        }
+        times(isa, &delta, matrix_of(layer, weights), batch, &mut before);
+        if skips.is_some() {
+            before.add(&gradient);
+        }
+        visit(ReferenceStep { passed: depth - t, gradient: &before, delta: Some(&delta) });
         std::mem::swap(&mut gradient, &mut before);
     }
 }

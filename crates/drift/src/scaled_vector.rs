@@ -129,6 +129,42 @@ impl ScaledVector {
         self.renormalise();
     }
 
+    /// Adds `other`, which is as long. The sum is rounded to double-double.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub(crate) fn add(&mut self, other: &ScaledVector) {
+        assert_eq!(self.len(), other.len(), "lengths of the terms of a sum");
+        // A vector of zeros has no size of its own; what is not finite counts with any exponent.
+        let exponent = match (common_exponent(&self.hi), common_exponent(&other.hi)) {
+            (Some(_), Some(_)) => self.exponent.max(other.exponent),
+            (None, Some(_)) => other.exponent,
+            (_, None) => self.exponent,
+        };
+        self.shift_down(exponent.saturating_sub(self.exponent));
+        let shift = other.exponent.saturating_sub(exponent);
+        for i in 0..self.hi.len() {
+            let term = DoubleDouble { hi: ldexp(other.hi[i], shift), lo: ldexp(other.lo[i], shift) };
+            let sum = self.mantissa(i).plus(term);
+            // The errors of infinities are NaN.
+            let sum = if sum.hi.is_nan() { DoubleDouble::from(self.hi[i] + term.hi) } else { sum };
+            (self.hi[i], self.lo[i]) = (sum.hi, sum.lo);
+        }
+        self.exponent = exponent;
+        self.renormalise();
+    }
+
+    /// Multiplies by `factor`. The product is rounded to double-double.
+    pub(crate) fn scale(&mut self, factor: f64) {
+        let factor = Scaled::from(factor);
+        for (hi, lo) in self.hi.iter_mut().zip(&mut self.lo) {
+            let product = DoubleDouble { hi: *hi, lo: *lo }.times_f64(factor.mantissa());
+            (*hi, *lo) = (product.hi, product.lo);
+        }
+        self.exponent = self.exponent.saturating_add(factor.exponent());
+        self.renormalise();
+    }
+
     /// Multiplies the mantissas by `2^-shift`.
     #[inline(always)]
     fn shift_down(&mut self, shift: i64) {

@@ -16,7 +16,7 @@ fn product(factors: &[Vec<f64>], p: &[usize]) -> ScaledVector {
         bias: None,
     };
     let layers = (1..factors.len()).rev().map(layer).collect();
-    let network = Network { layers, activation: Activation::Identity };
+    let network = Network::plain(layers, Activation::Identity);
     let (isa, upstream) = (Isa::choose().unwrap(), ScaledVector::new(&factors[0]));
     let mut last = ScaledVector::default();
     reference_backward(isa, &network, Weights::Stored, None, p[0], &upstream, |step| {

@@ -111,7 +111,7 @@ fn same_bits() {
                     Layer { weights_rest: Some(rest), ..linear(rows, columns, first) },
                     linear(columns, rows, second),
                 ];
-                let network = Network { layers, activation: Activation::Identity };
+                let network = Network::plain(layers, Activation::Identity);
                 let results = isas.iter().map(|&isa| {
                     [Weights::Stored, Weights::Unrounded].map(|weights| {
                         let trace = reference_forward(isa, &network, weights, batch, &input, Keep::Values);
@@ -174,7 +174,7 @@ fn the_stated_sums() {
         };
         let (upstream, input) = (vector(batch * rows), draw(batch * columns, 1.0));
         let layer = Layer { weights_rest: Some(rest.clone()), ..linear(rows, columns, weights.clone()) };
-        let network = Network { layers: vec![layer], activation: Activation::Identity };
+        let network = Network::plain(vec![layer], Activation::Identity);
         for (kind, rest) in [(Weights::Stored, None), (Weights::Unrounded, Some(&rest))] {
             let term = |x: &ScaledVector, at: usize, i: usize, j: usize| {
                 (x.mantissa(at), weights[i * columns + j], rest.map(|rest| rest[i * columns + j]))

@@ -170,7 +170,7 @@ fn weights_of_any_size() {
         let exact = terms.fold(big(bias), |sum, ((&w, &r), &x)| sum + (big(w) + big(r)) * big(x));
         let n = n as usize;
         let layer = Layer { weights_rest: Some(rest), bias: Some(vec![bias]), ..linear(1, n, weights) };
-        let network = Network { layers: vec![layer], activation: Activation::Identity };
+        let network = Network::plain(vec![layer], Activation::Identity);
         let forward = |weights| {
             let output = reference_forward(isa(), &network, weights, 1, &input, Keep::Slopes).output;
             log2_error(&shifted(big_of(output.mantissa(0)), output.exponent()), &exact)
@@ -184,7 +184,7 @@ fn weights_of_any_size() {
     let weights: Vec<f64> = (1..20).map(|i| f64::from(i) * 1e300).collect();
     let input: Vec<f64> = (1..20).map(|i| 1e200 / f64::from(i)).collect();
     let exact = weights.iter().zip(&input).fold(big(0.0), |sum, (&w, &x)| sum + big(w) * big(x));
-    let network = Network { layers: vec![linear(1, 19, weights)], activation: Activation::Identity };
+    let network = Network::plain(vec![linear(1, 19, weights)], Activation::Identity);
     let trace = reference_forward(isa(), &network, Weights::Stored, 1, &input, Keep::Slopes);
     let got = shifted(big_of(trace.output.mantissa(0)), trace.output.exponent());
     assert!(log2_error(&got, &exact) <= -100.0);
@@ -202,7 +202,7 @@ fn log2_of(x: &Big) -> f64 {
 fn slopes_far_outside_f64() {
     let gradient_at = |activation, z: f64| {
         let layer = Layer { bias: Some(vec![0.0]), ..linear(1, 1, vec![1.0]) };
-        let network = Network { layers: vec![layer], activation };
+        let network = Network::plain(vec![layer], activation);
         let trace = reference_forward(isa(), &network, Weights::Stored, 1, &[z], Keep::Slopes);
         let mut result = None;
         reference_backward(
@@ -267,7 +267,7 @@ fn zeros_infinities_and_nan_pass_without_panic() {
         for weight in [0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
             for input in [0.0, 1.0, f64::INFINITY, f64::NAN] {
                 let mut network =
-                    Network { layers: vec![linear(2, 2, vec![weight, 0.5, 0.25, 1.0]); 5], activation };
+                    Network::plain(vec![linear(2, 2, vec![weight, 0.5, 0.25, 1.0]); 5], activation);
                 network.layers[2].bias = Some(vec![f64::NAN, 0.0]);
                 let trace =
                     reference_forward(isa(), &network, Weights::Stored, 1, &[input, 0.5], Keep::Values);
@@ -282,10 +282,7 @@ fn zeros_infinities_and_nan_pass_without_panic() {
         }
     }
     // A NaN reaches what depends on it and nothing else: column 0 of W alone holds it.
-    let network = Network {
-        layers: vec![linear(2, 2, vec![f64::NAN, 0.5, 0.25, 1.0])],
-        activation: Activation::Identity,
-    };
+    let network = Network::plain(vec![linear(2, 2, vec![f64::NAN, 0.5, 0.25, 1.0])], Activation::Identity);
     reference_backward(isa(), &network, Weights::Stored, None, 1, &ScaledVector::new(&[1.0, 1.0]), |step| {
         if step.passed == 1 {
             assert!(step.gradient.get(0).mantissa().is_nan());
@@ -298,17 +295,14 @@ fn zeros_infinities_and_nan_pass_without_panic() {
 
 #[test]
 fn networks_without_layers_or_widths() {
-    let empty = Network { layers: Vec::new(), activation: Activation::Sigmoid };
+    let empty = Network::plain(Vec::new(), Activation::Sigmoid);
     let trace = reference_forward(isa(), &empty, Weights::Stored, 2, &[1.0, -2.0], Keep::Values);
     assert_eq!(trace.output.to_f64(), [1.0, -2.0]);
     reference_backward(isa(), &empty, Weights::Stored, Some(&trace), 2, &trace.output, |step| {
         assert_eq!((step.passed, step.gradient.to_f64()), (0, vec![1.0, -2.0]));
     });
     for (outputs, inputs, batch) in [(0, 3, 2), (3, 0, 2), (0, 0, 1), (2, 2, 0)] {
-        let network = Network {
-            layers: vec![linear(outputs, inputs, vec![1.0; outputs * inputs])],
-            activation: Activation::Tanh,
-        };
+        let network = Network::plain(vec![linear(outputs, inputs, vec![1.0; outputs * inputs])], Activation::Tanh);
         let trace = reference_forward(
             isa(),
             &network,
@@ -337,7 +331,7 @@ fn every_instruction_set_gives_the_same_bits() {
             weights_rest: Some(weights(t + 9).iter().map(|w| w * 1e-17).collect()),
             ..linear(19, 19, weights(t))
         });
-        let network = Network { layers: layers.collect(), activation };
+        let network = Network::plain(layers.collect(), activation);
         let input: Vec<f64> = (0..2 * 19).map(|i| libm::cos(i as f64)).collect();
         let runs: Vec<(&str, Vec<ScaledVector>, Scaled)> = Isa::available()
             .into_iter()

@@ -33,6 +33,6 @@ pub enum GradientError {
         /// The text given.
         text: String,
         /// The names that exist.
-        known: &'static str,
+        known: String,
     },
 }

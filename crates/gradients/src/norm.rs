@@ -143,7 +143,7 @@ impl FromStr for Order {
         Order::ALL.into_iter().find(|order| order.name() == text).ok_or_else(|| GradientError::Unknown {
             kind: "norm",
             text: text.to_owned(),
-            known: "1, 2, inf",
+            known: "1, 2, inf".to_owned(),
         })
     }
 }

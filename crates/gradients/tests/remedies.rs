@@ -272,11 +272,16 @@ fn remedies_by_name() {
         "normalise",
         "loss-scale:65536",
         "loss-scale:0.125",
+        "adaptive:0.01",
+        "residual:1",
+        "residual:-0.125",
+        "rmsnorm",
+        "batchnorm",
     ] {
         assert_eq!(text.parse::<Remedy>().unwrap().to_string(), text);
     }
     assert_eq!("clip-norm:1e-3".parse::<Remedy>().unwrap(), Remedy::ClipNorm(0.001));
-    let known = "known: none, clip-value:c, clip-norm:c, normalise, loss-scale:s";
+    let known = "known: none, clip-value:c, clip-norm:c, adaptive:lambda, normalise, loss-scale:s, residual:alpha, rmsnorm, batchnorm";
     for text in ["clip", "clip-norm", "clip-norm:", "clip-norm:x", "none:1", "normalise:2", ""] {
         assert_eq!(
             text.parse::<Remedy>().unwrap_err().to_string(),
@@ -286,6 +291,8 @@ fn remedies_by_name() {
     for (text, message) in [
         ("clip-norm:-1", "clip-norm = -1 is out of range; allowed: 0 to inf"),
         ("clip-value:nan", "clip-value = NaN is out of range; allowed: 0 to inf"),
+        ("adaptive:-1", "adaptive = -1 is out of range; allowed: 0 to inf"),
+        ("residual:inf", "residual = inf is out of range; allowed: finite numbers"),
         ("loss-scale:3", "loss-scale = 3 is out of range; allowed: the powers of two from 2^-1022 to 2^1022"),
     ] {
         assert_eq!(text.parse::<Remedy>().unwrap_err().to_string(), message);

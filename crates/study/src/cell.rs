@@ -17,6 +17,8 @@ use std::sync::{Arc, LazyLock};
 pub enum Measure {
     /// A whole chain: one row.
     Chain,
+    /// A whole chain under a remedy: one row.
+    Remedies,
     /// Every layer of a network: one row a layer.
     Layers,
     /// A linear chain, multiplied in the order of the cell's association: one row.
@@ -27,8 +29,9 @@ pub enum Measure {
 
 impl Measure {
     /// All measures by name.
-    pub const NAMED: [(&'static str, Measure); 4] = [
+    pub const NAMED: [(&'static str, Measure); 5] = [
         ("chain", Measure::Chain),
+        ("remedies", Measure::Remedies),
         ("layers", Measure::Layers),
         ("association", Measure::Association),
         ("derivative", Measure::Derivative),
@@ -38,6 +41,7 @@ impl Measure {
     pub const fn name(self) -> &'static str {
         match self {
             Measure::Chain => "chain",
+            Measure::Remedies => "remedies",
             Measure::Layers => "layers",
             Measure::Association => "association",
             Measure::Derivative => "derivative",
@@ -47,7 +51,7 @@ impl Measure {
     /// Whether a cell gives more than one row.
     pub(crate) const fn has_many_rows(self) -> bool {
         match self {
-            Measure::Chain | Measure::Association | Measure::Derivative => false,
+            Measure::Chain | Measure::Remedies | Measure::Association | Measure::Derivative => false,
             Measure::Layers => true,
         }
     }
@@ -240,6 +244,10 @@ impl Cell {
             );
             return Some((Axis::Path, message));
         }
+        if self.remedy == Remedy::BatchNorm && self.batch < 2 && self.measure != Measure::Derivative {
+            let message = "batchnorm takes its statistics over the batch; allowed with it: 2 to 65536".to_owned();
+            return Some((Axis::Batch, message));
+        }
         match self.measure {
             Measure::Derivative => Axis::ALL
                 .into_iter()
@@ -248,7 +256,7 @@ impl Cell {
                     let message = "it has no meaning for the measure `derivative`, which looks at single numbers; leave it out";
                     (axis, message.to_owned())
                 }),
-            Measure::Chain | Measure::Layers if self.association != default.association => {
+            Measure::Chain | Measure::Remedies | Measure::Layers if self.association != default.association => {
                 let (association, measure) = (self.association, self.measure.name());
                 let message = format!(
                     "`{association}` is an order for the measure `association`; the measure `{measure}` goes layer by layer: \
@@ -257,7 +265,14 @@ impl Cell {
                 );
                 Some((Axis::Association, message))
             }
-            Measure::Chain | Measure::Layers => None,
+            Measure::Chain | Measure::Remedies if matches!(self.remedy, Remedy::Adaptive(_)) => {
+                let (remedy, measure) = (self.remedy, self.measure.name());
+                let message = format!(
+                    "`{remedy}` treats the gradients of the weights, which the measure `{measure}` does not look at; the measure `layers` does"
+                );
+                Some((Axis::Remedy, message))
+            }
+            Measure::Chain | Measure::Remedies | Measure::Layers => None,
             Measure::Association if self.activation != Activation::Identity => {
                 let message = format!(
                     "`{}` is not linear; the measure `association` multiplies matrices in any order: allowed: {}",

@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 72] = [
+pub const COLUMNS: [Column; 75] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -133,6 +133,11 @@ pub const COLUMNS: [Column; 72] = [
         "layers",
         "layers passed when the cosine with the reference first falls below 0.9; null: never",
     ),
+    result(
+        "surviving_depth",
+        "layers",
+        "layers that the gradient passes before all of it is zero, one number is not finite, or its cosine with the reference falls below 0.9; least over draws",
+    ),
     result("value", "1", "the computed gradient of a chain of width 1"),
     result("log2_norm", "log2", "log2 of the Euclidean norm of the computed gradient"),
     result("log2_norm_reference", "log2", "log2 of the Euclidean norm of the reference gradient"),
@@ -160,6 +165,16 @@ pub const COLUMNS: [Column; 72] = [
     ),
     result("ulp", "ulps", "worst error of a component in units in the last place of the format"),
     result("cosine", "1", "cosine of the angle between computed and reference gradient"),
+    result(
+        "direction_bits",
+        "bits",
+        "-log2 of the sine of the angle between computed and reference gradient, rms over draws: bits left where a factor on all of the gradient does not count",
+    ),
+    result(
+        "destroyed",
+        "components",
+        "components that are zero, infinite or NaN where the reference is neither, summed over draws",
+    ),
     result("theory_bound", "1", "published bound on drift; inf where theory gives none"),
     result("theory_drift", "1", "drift that theory predicts"),
     result("zero", "components", "zeros in the computed gradient"),

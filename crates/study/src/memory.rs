@@ -9,7 +9,7 @@ use crate::cell::{Cell, Measure};
 use crate::gain::Gain;
 use gradchain_activations::Activation;
 use gradchain_arith::{Format, Rules};
-use gradchain_chain::Network;
+use gradchain_chain::{Network, Wiring};
 use gradchain_kernels::Plan;
 
 /// The most that a cell may need, 16 GiB: what a workstation has.
@@ -71,12 +71,17 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
         | Activation::Erf => SLOPE,
     };
     let trace = if cell.activation == Activation::Identity { 0.0 } else { 2.0 * number };
+    let wiring = match Wiring::of(cell.remedy) {
+        Wiring::Plain => 0.0,
+        Wiring::Residual { .. } => number,
+        Wiring::RmsNorm | Wiring::BatchNorm => 2.0 * number + slope + REFERENCE,
+    };
     // Bytes for each weight beside its three copies, for each unit and sample, the gradients that a draw tells of, and what else there is.
     let (weight, unit, gradients, more) = match cell.measure {
         // The computed gradients.
-        Measure::Chain => (0.0, F64 + trace + slope, 1.0, 0.0),
+        Measure::Chain | Measure::Remedies => (0.0, F64 + trace + slope + wiring, 1.0, 0.0),
         // The same, those of both references, and the values of the reference under way, which are kept for linear layers too.
-        Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE, layers, 0.0),
+        Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE + wiring, layers, 0.0),
         // The magnitudes of the weights; intermediate products, and one of them as f64.
         Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
         Measure::Derivative => unreachable!("it has no network"),

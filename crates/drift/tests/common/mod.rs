@@ -81,7 +81,7 @@ pub(crate) fn linear(outputs: usize, inputs: usize, weights: Vec<f64>) -> Layer 
 /// A network of layers of width 1, all with these weights.
 pub(crate) fn scalar_chain(depth: usize, weight: f64, rest: Option<f64>) -> Network {
     let layer = Layer { weights_rest: rest.map(|r| vec![r]), ..linear(1, 1, vec![weight]) };
-    Network { layers: vec![layer; depth], activation: Activation::Identity }
+    Network::plain(vec![layer; depth], Activation::Identity)
 }
 
 /// The tensors and the cases of a file of reference data.
@@ -110,7 +110,7 @@ pub(crate) fn mlp_network(file: &SafeTensors<'_>, case: &Value) -> Network {
         ..linear(widths[1], widths[0], floats(file, &format!("{id}/w/{i}")))
     });
     let activation = case["activation"].as_str().expect("activation").parse().expect("a known activation");
-    Network { layers: layers.collect(), activation }
+    Network::plain(layers.collect(), activation)
 }
 
 /// The linear chain of a case of `chain`. The backward pass goes through the last layer first, and that one is M_1.
@@ -118,5 +118,5 @@ pub(crate) fn chain_network(file: &SafeTensors<'_>, case: &Value) -> Network {
     let n = case["n"].as_u64().expect("n") as usize;
     let m = floats(file, &format!("{}/m", case["id"].as_str().expect("id")));
     let layers = m.chunks_exact(n * n).rev().map(|m| linear(n, n, m.to_vec())).collect();
-    Network { layers, activation: Activation::Identity }
+    Network::plain(layers, Activation::Identity)
 }

@@ -2,19 +2,19 @@
 
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
-use super::sample::{Sample, earliest, summarise};
-use super::{MeasureError, loss_scale};
+use super::sample::{Sample, earliest, earliest_classes, summarise};
+use super::MeasureError;
 use crate::cell::{Cell, Init};
 use crate::gain::Gain;
 use crate::row::Row;
 use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Overflow, Rounding, Subnormals, Summation, computed_format, wide_unit};
 use gradchain_chain::{
-    ChainArithmetic, Ends, Network, Rounded, Setting, backward, draw_ends, forward, round_ends,
+    ChainArithmetic, Ends, Network, Rounded, Setting, Wiring, backward, draw_ends, forward, round_ends,
 };
 use gradchain_drift::{
     ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, Scaled, ScaledVector, Weights, compare,
-    cosine, reference_backward, reference_forward,
+    cosine, reference_backward, reference_forward, sine,
 };
 use gradchain_gradients::Remedy;
 use gradchain_theory::{
@@ -23,24 +23,7 @@ use gradchain_theory::{
 
 /// The row of a cell.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
-    let networks = Networks::of(cell, EndWidths::of(cell))?;
-    let mut samples = Vec::new();
-    let mut events = Vec::new();
-    let mut value = None;
-    for number in 0..cell.draws {
-        let network = networks.draw(number);
-        // Without layers there is no network to ask: the chain is the identity on vectors of the cell's width.
-        let widths = match network.layers.is_empty() {
-            true => (cell.width_at(0), cell.width_at(0)),
-            false => (network.inputs(), network.outputs()),
-        };
-        let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
-        let chain = Chain { cell, isa, network, ends };
-        let result = with_arithmetic(cell, isa, number, &chain)?;
-        value = result.value;
-        samples.push(result.sample);
-        events.push(result.events);
-    }
+    let Drawn { samples, events, value, .. } = draw_all(cell, isa)?;
     let mut row = Row::new();
     earliest(&mut row, &events, cell.format);
     if let (1, Some(value)) = (cell.draws, value) {
@@ -51,6 +34,59 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         row.set("theory_drift", drift);
     }
     Ok(vec![row])
+}
+
+/// The row of a cell of the measure `remedies`: what the remedy buys in depth, what it keeps of the direction, and what is destroyed.
+pub(super) fn measure_remedy(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
+    let Drawn { samples, events, directions, .. } = draw_all(cell, isa)?;
+    let mut row = Row::new();
+    earliest_classes(&mut row, &events);
+    row.set("direction_lost", events.iter().filter_map(|e| e.direction_lost).min());
+    row.set("surviving_depth", events.iter().map(surviving_depth).min());
+    summarise(&mut row, &samples, cell);
+    let sines: Vec<f64> = directions.iter().map(|direction| direction.sine).collect();
+    let mean_square = sines.iter().map(|x| x * x).sum::<f64>() / sines.len() as f64;
+    let bits = if mean_square.is_nan() { 0.0 } else { 0.0 - libm::log2(mean_square) / 2.0 };
+    row.set("direction_bits", bits.clamp(0.0, f64::from(cell.format.precision())));
+    row.set("destroyed", directions.iter().map(|direction| direction.destroyed).sum::<usize>());
+    Ok(vec![row])
+}
+
+/// The layers that a gradient passes before it is all zero, not finite, or has lost its direction.
+fn surviving_depth(events: &EventReport) -> usize {
+    let ends = [events.first_zero, events.first_infinite, events.first_nan, events.direction_lost];
+    ends.into_iter().flatten().min().map_or(events.depth, |end| end.saturating_sub(1))
+}
+
+/// What the draws of a cell say.
+#[derive(Default)]
+struct Drawn {
+    samples: Vec<Sample>,
+    events: Vec<EventReport>,
+    directions: Vec<Direction>,
+    /// The gradient at the bottom of the last draw, where it is one number.
+    value: Option<f64>,
+}
+
+fn draw_all(cell: &Cell, isa: Isa) -> Result<Drawn, MeasureError> {
+    let networks = Networks::of(cell, EndWidths::of(cell))?;
+    let mut drawn = Drawn::default();
+    for number in 0..cell.draws {
+        let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
+        // Without layers there is no network to ask: the chain is the identity on vectors of the cell's width.
+        let widths = match network.layers.is_empty() {
+            true => (cell.width_at(0), cell.width_at(0)),
+            false => (network.inputs(), network.outputs()),
+        };
+        let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
+        let chain = Chain { cell, isa, network, ends };
+        let result = with_arithmetic(cell, isa, number, &chain)?;
+        drawn.value = result.value;
+        drawn.samples.push(result.sample);
+        drawn.events.push(result.events);
+        drawn.directions.push(result.direction);
+    }
+    Ok(drawn)
 }
 
 /// One drawn chain with what enters it.
@@ -66,6 +102,25 @@ struct Measured {
     value: Option<f64>,
     events: EventReport,
     sample: Sample,
+    direction: Direction,
+}
+
+/// What is left of the gradient at the bottom when a factor on all of it does not count.
+struct Direction {
+    /// The sine of its angle to the reference for the same rounded inputs.
+    sine: f64,
+    /// Components that are zero, infinite or NaN though the reference is neither.
+    destroyed: usize,
+}
+
+impl Direction {
+    fn of(computed: &[f64], reference: &ScaledVector) -> Direction {
+        let destroyed = computed.iter().enumerate().filter(|&(i, &c)| {
+            let exact = reference.mantissa(i).hi;
+            exact != 0.0 && exact.is_finite() && (c == 0.0 || !c.is_finite())
+        });
+        Direction { sine: sine(computed, reference), destroyed: destroyed.count() }
+    }
 }
 
 impl WithArithmetic for Chain<'_> {
@@ -75,11 +130,11 @@ impl WithArithmetic for Chain<'_> {
         let Chain { cell, isa, network, ends } = self;
         let rounded = Rounded::of(inputs, network);
         let (input, upstream) = round_ends(inputs, ends);
-        let linear = network.activation == Activation::Identity;
+        let linear = network.is_linear();
         let trace = (!linear).then(|| forward(arith, &rounded, cell.summation, ends.batch, &input));
         let setting = Setting { summation: cell.summation, path: cell.path, remedy: cell.remedy };
         let mut computed = Gradients::default();
-        let scale = loss_scale(cell.remedy);
+        let scale = cell.remedy.loss_scale().unwrap_or(1.0);
         backward(arith, &rounded, setting, trace.as_ref(), ends.batch, &upstream, |step| {
             computed.push(step.gradient.iter().map(|&x| arith.value(x) / scale));
         })?;
@@ -133,7 +188,8 @@ impl WithArithmetic for Chain<'_> {
             }),
         };
         let value = if let [value] = last { Some(*value) } else { None };
-        Ok(Measured { value, events, sample })
+        let direction = Direction::of(last, &reference);
+        Ok(Measured { value, events, sample, direction })
     }
 }
 
@@ -145,7 +201,7 @@ pub(super) fn reference_chain(
     weights: Weights,
     visit: impl FnMut(ReferenceStep<'_>),
 ) {
-    let linear = network.activation == Activation::Identity;
+    let linear = network.is_linear();
     let trace =
         (!linear).then(|| reference_forward(isa, network, weights, ends.batch, &ends.input, Keep::Slopes));
     let upstream = ScaledVector::new(&ends.upstream);

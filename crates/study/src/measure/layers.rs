@@ -6,7 +6,7 @@
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, summarise};
-use super::{MeasureError, loss_scale};
+use super::MeasureError;
 use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Counts, Isa};
@@ -48,7 +48,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     let networks = Networks::of(cell, EndWidths { inputs: PIXELS, outputs: CLASSES })?;
     let mut layers: Vec<Layer> = Vec::new();
     for number in 0..cell.draws {
-        let network = networks.draw(number);
+        let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
         if network.layers.is_empty() || (network.inputs(), network.outputs()) != (PIXELS, CLASSES) {
             return Err(MeasureError::Network(format!(
                 "the measure `layers` feeds digits of {PIXELS} pixels and expects {CLASSES} outputs; the network has {} layers, {} inputs, {} outputs",
@@ -117,7 +117,7 @@ impl WithArithmetic for OneDraw<'_> {
         let upstream: Vec<K::Number> =
             trace.post[depth].iter().zip(&targets).map(|(&h, &y)| arith.sub(h, inputs.round(y))).collect();
         let setting = Setting { summation: cell.summation, path: cell.path, remedy: cell.remedy };
-        let scale = loss_scale(cell.remedy);
+        let scale = cell.remedy.loss_scale().unwrap_or(1.0);
         let unscaled =
             |numbers: &[K::Number]| numbers.iter().map(|&x| arith.value(x) / scale).collect::<Vec<f64>>();
         let mut gradients = Vec::new();

@@ -1,6 +1,6 @@
 //! What a cell computes: a chain in the setting of the cell, beside the reference.
 //!
-//! [`chain`] looks at whole chains, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. These compute
+//! [`chain`] looks at whole chains, also at what a remedy does to them, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. These compute
 //! the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
 //! slopes of an activation at single numbers. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
@@ -16,7 +16,7 @@ mod sample;
 use crate::cell::{Cell, Measure};
 use crate::row::Row;
 use gradchain_arith::Isa;
-use gradchain_gradients::{GradientError, Remedy};
+use gradchain_gradients::GradientError;
 use thiserror::Error;
 
 /// Why a cell cannot be measured.
@@ -37,16 +37,9 @@ pub enum MeasureError {
 pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     match cell.measure {
         Measure::Chain => chain::measure(cell, isa),
+        Measure::Remedies => chain::measure_remedy(cell, isa),
         Measure::Layers => layers::measure(cell, isa),
         Measure::Association => association::measure(cell, isa),
         Measure::Derivative => derivative::measure(cell, isa),
-    }
-}
-
-/// What divides a gradient that a loss scale has multiplied; exact, a power of two.
-fn loss_scale(remedy: Remedy) -> f64 {
-    match remedy {
-        Remedy::LossScale(scale) => scale,
-        Remedy::None | Remedy::ClipValue(_) | Remedy::ClipNorm(_) | Remedy::Normalise => 1.0,
     }
 }
