@@ -245,7 +245,8 @@ impl Cell {
             return Some((Axis::Path, message));
         }
         if self.remedy == Remedy::BatchNorm && self.batch < 2 && self.measure != Measure::Derivative {
-            let message = "batchnorm takes its statistics over the batch; allowed with it: 2 to 65536".to_owned();
+            let message =
+                "batchnorm takes its statistics over the batch; allowed with it: 2 to 65536".to_owned();
             return Some((Axis::Batch, message));
         }
         match self.measure {
