@@ -5,16 +5,23 @@
 //!
 //! - [`norm()`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
 //! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
+//! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
+//! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
 //! - [`scale()`], [`unscale`]: static loss scaling by a power of two.
 //! - [`Remedy`]: these by name.
 
+mod centralise;
 mod clip;
 mod error;
+mod extended;
+pub mod layers;
 mod norm;
 mod remedy;
 mod scale;
+mod signed_sum;
 mod sum;
 
+pub use centralise::{centralise, normalise_each, normalise_rms};
 pub use clip::{Clipping, NonFinite, Outcome, clip_by_norm, clip_by_value, normalise};
 pub use error::GradientError;
 pub use norm::{Norm, Order, norm};
