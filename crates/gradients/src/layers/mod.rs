@@ -116,7 +116,7 @@ impl FromStr for NormLayer {
         NormLayer::ALL.into_iter().find(|layer| layer.name() == text).ok_or_else(|| GradientError::Unknown {
             kind: "normalisation layer",
             text: text.to_owned(),
-            known: "rmsnorm, layernorm, batchnorm, unitnorm",
+            known: "rmsnorm, layernorm, batchnorm, unitnorm".to_owned(),
         })
     }
 }
