@@ -13,8 +13,8 @@ use gradchain_arith::Arithmetic;
 /// optimization technique for deep neural networks", eq. 1).
 ///
 /// A row is what one unit receives: of weights `[out, in]` the gradient has `out` rows of `in` numbers, of a convolution's the width is the product of
-/// all but the first dimension. Each number becomes the exact difference rounded once by `arith`, and a row whose mean is 0 keeps its bits. Number j of
-/// row i draws its random bits from stream i, j. (In formats of more than 51 bits the difference is the nearest f64, whatever the rules.)
+/// all but the first dimension. Each number becomes the exact difference rounded once by `arith`, and a row whose mean is 0 keeps its bits.
+/// Number j of row i draws its random bits from stream i, j. (In formats of more than 51 bits the difference is the nearest f64, whatever the rules.)
 ///
 /// What `policy` says concerns the whole tensor. Under [`NonFinite::Propagate`] rows of finite numbers are centralised all the same; a row
 /// with infinities of one sign becomes infinities of the other, and NaN for the infinities themselves; another row that is not finite becomes NaN.
@@ -61,8 +61,9 @@ pub fn centralise<A: Arithmetic>(
 /// Divides all `tensors` by their common root mean square, `‖g‖ / sqrt(n)` over all n numbers; zeros stay zeros. The [`Clipping`] holds the root
 /// mean square in place of the norm.
 ///
-/// Each number becomes `round(g / rms · (1 + e))` with `|e| <= 2^-111 + n 2^-124`: the exact quotient rounded once by `arith`, unless a midpoint lies
-/// that near. (In formats of more than 51 bits it is the nearest f64, whatever the rules.) Number i of tensor t draws its random bits from stream t, i.
+/// Each number becomes `round(g / rms · (1 + e))` with `|e| <= 2^-111 + n 2^-124`: the exact quotient rounded once by `arith`, unless a midpoint
+/// lies that near. (In formats of more than 51 bits it is the nearest f64, whatever the rules.) Number i of tensor t draws its random bits
+/// from stream t, i.
 ///
 /// # Errors
 /// As `policy` says of a norm that is not finite. Nothing has been changed then.

@@ -300,6 +300,10 @@ mod tests {
         assert_eq!(one.plus(tiny).mantissa, (1 << LEADING) | 1);
         assert_eq!(one.minus(tiny).mantissa, (1 << (LEADING + 1)) - 1);
         assert_eq!((one.plus(tiny).settled(), one.minus(tiny).settled()), (one, one));
+        // So do the rest of a quotient, and the bit that a carry pushes out.
+        assert!((3..100_u64).all(|n| n.is_power_of_two() || one.divided_by(n).mantissa & 1 == 1));
+        let even = Extended { mantissa: one.mantissa | 4, ..one };
+        assert_eq!(even.plus(Extended { mantissa: even.mantissa | 1, ..one }).mantissa, (1 << LEADING) | 5);
         // Three thirds are one only where they settle.
         let thirds = one.divided_by(3).times(Extended::from_f64(3.0));
         assert!(thirds != one && thirds.settled() == one);

@@ -1,7 +1,7 @@
 //! Norms, clipping, normalisation and loss scaling of gradients.
 //!
 //! The invariant of this crate: **a remedy reads exact norms and rounds each number once**. Norms neither overflow nor underflow and do not
-//! depend on grouping or threads; no epsilon enters a factor; what need not change keeps its bits.
+//! depend on grouping or threads; no epsilon enters a factor but the one that a layer is given; what need not change keeps its bits.
 //!
 //! - [`norm()`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
 //! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.

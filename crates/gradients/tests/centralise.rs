@@ -190,6 +190,13 @@ fn root_mean_square() {
         assert_eq!(rms::<f64>(&[x, -x, x]), (vec![1.0, -1.0, 1.0], x));
     }
     assert_eq!(rms::<f64>(&[]), (vec![], 0.0));
+    // Directed rounding keeps what is exact, from a root that is not a short number.
+    for rounding in [Rounding::Down, Rounding::Up] {
+        let arith = Emulated::new(Format::E4M3, Rules { rounding, ..Rules::default() }, 0);
+        let mut g = [0.3125; 3];
+        normalise_rms(&arith, NonFinite::Error, &mut [&mut g]).unwrap();
+        assert_eq!(g, [1.0; 3]);
+    }
     // Against 4500 bits: half an ulp, where dividing by the norm rounded to 53 bits is up to 1.5 ulp off.
     let mut state = 17;
     let (mut worst, mut rounded_twice) = (0.0_f64, 0.0_f64);

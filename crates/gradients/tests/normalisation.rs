@@ -163,8 +163,8 @@ fn within_bounds<T: Real>(batch: &Batch, what: &str) -> [f64; 4] {
     worst
 }
 
-/// Numbers of usual size, at both ends of the format, a few ulp around a large mean, and over the whole range in one row: within the bounds of the exact
-/// results, gradients being differences of the exact loss.
+/// Numbers of usual size, at both ends of the format, a few ulp around a large mean, and over the whole range in one row: within the bounds of the
+/// exact results, gradients being differences of the exact loss.
 #[test]
 fn bounds_hold_at_every_magnitude() {
     fn sweep<T: Real>() {
@@ -280,6 +280,7 @@ fn every_f16() {
             let ulp = f64::powi(2.0, (expected.abs().log2_floor()).max(-14) - 10);
             let fits = (y.value() - expected).abs() <= ulp / 2.0 + 4.0 * f64::EPSILON * expected.abs();
             assert!(fits || (y.value().is_nan() && expected.is_nan()), "{x}: {} for {expected}", y.value());
+            assert!(expected.is_nan() || y.value().is_sign_negative() == x.is_sign_negative(), "{x}");
         }
     }
 }

@@ -25,11 +25,19 @@ fn exact_results() {
     batch.weight = vec![ulp / 2.0, 1.5 * ulp, -ulp / 2.0];
     batch.bias = vec![1.0, 1.0, 1.0 + ulp];
     assert_same(&run(&native::<f16>(), &batch).y, &[1.0, 1.0 + 2.0 * ulp, 1.0]);
+    // 2^-80 below halfway, which f64 cannot see: down, where the tie would go up.
+    let mut batch = plain(NormLayer::UnitNorm, 0.0, 2, &[65504.0, f64::powi(2.0, -24)], &[1.0; 2]);
+    batch.weight[0] = ulp / 2.0;
+    batch.bias[0] = 1.0 + ulp;
+    assert_eq!(run(&native::<f16>(), &batch).y[0], 1.0 + ulp);
     // Directed rounding keeps what is exact.
     for rounding in [Rounding::Up, Rounding::Down, Rounding::Zero, Rounding::Stochastic] {
         let arith = Emulated::new(Format::F16, Rules { rounding, ..Rules::default() }, 1);
         let constant = run(&arith, &plain(NormLayer::UnitNorm, 0.0, 16, &[0.09375; 16], &[1.0; 16]));
         assert_same(&constant.y, &[0.25; 16]);
+        // r (γ - mean γ) with r = 2 and the mean 1, of three numbers.
+        let thirds = run(&arith, &plain(NormLayer::LayerNorm, 0.25, 3, &[7.0; 3], &[3.0, 0.0, 0.0]));
+        assert_same(&thirds.dx, &[4.0, -2.0, -2.0]);
     }
     // Two numbers: x̂ = ±1 whatever they are, so that no gradient passes.
     let batch = plain(NormLayer::LayerNorm, 0.0, 2, &[1e-300, 3.7, 5.0, -1e9], &[1.0, 0.3, -7.0, 1e-5]);

@@ -22,14 +22,15 @@
 //! dL/dweight_j = Σ over the rows of g x̂        dL/dbias_j = Σ over the rows of g
 //! ```
 //!
-//! [`statistics()`] reads x once; [`forward`], [`backward()`] and [`parameter_gradients`] take its result, so that a chain keeps x and, for each group, a
-//! few numbers. ε is exact as an f64, and may be 0.
+//! [`statistics()`] reads x once; [`forward`], [`backward()`] and [`parameter_gradients`] take its result, so that a chain keeps x and, for each
+//! group, a few numbers. ε, which frameworks add to the papers' formulas, is exact as an f64 and may be 0. Every pass draws its random bits from
+//! the streams of the arithmetic that it is given: give each pass its own.
 //!
 //! # Error
 //!
-//! Everything is computed with 126 bits and an unbounded exponent, x̂ is rounded to 112 bits, sums of x and of g are exact, other sums run in the
-//! order of the numbers; each result is then rounded once into the format. So nothing overflows or underflows but a result itself, whatever
-//! the magnitude of x, ε, weights and gradients. With `δ = 2^-110 + n 2^-124`, and `round` a rounding by the arithmetic,
+//! Everything is computed with 126 bits and an unbounded exponent; x̂ is rounded to 112 bits; the sums behind the mean of x and dL/dbias are exact,
+//! other sums run in the order of the numbers; each result is then rounded once into the format. So nothing overflows or underflows but a
+//! result itself, whatever the magnitude of x, ε, weights and gradients. With `δ = 2^-110 + n 2^-124`, and `round` a rounding by the arithmetic,
 //!
 //! ```text
 //! y            = round(exact + e)    |e| <= δ (|weight x̂| + |bias|)
@@ -38,14 +39,15 @@
 //! dL/dbias     = round(exact)
 //! ```
 //!
-//! To nearest that is half an ulp, unless a midpoint lies within e: in f64 less than 0.51 ulp wherever the terms do not cancel by more than 50 bits.
-//! The sum of a row holds 250 bits: what x lies nearer to its mean than that counts as the mean. Formats of more than 51 bits round to
-//! the nearest f64 first, whatever their rules. Where the exact x̂ is a short number (equal numbers in a row, rows of two numbers with
-//! ε = 0) it is found exactly, and gradients that cancel are zeros.
+//! To nearest that is half an ulp, unless a midpoint lies within e: in f64 less than 0.51 ulp for n up to 2^14, wherever the terms do not cancel
+//! by more than 50 bits. The sum of a row holds 250 bits: what x lies nearer to its mean than that counts as the mean. Formats of more
+//! than 51 bits round to the nearest f64 first, whatever their rules. Where the exact x̂ is a short number (equal numbers in a row, rows of
+//! two numbers with ε = 0) it is found exactly, and gradients that then cancel are zeros.
 //!
 //! # Infinities, NaN, and nothing to divide by
 //!
-//! - A group with a NaN, one of LayerNorm or BatchNorm with an infinity, and one whose root or maximum is 0 (zeros or equal numbers with ε = 0): x̂ is NaN.
+//! - A group with a NaN, one of LayerNorm or BatchNorm with an infinity, and one whose root or maximum is 0 (zeros or equal numbers with ε = 0):
+//!   x̂ is NaN.
 //! - A group of RMSNorm or UnitNorm with an infinity: x̂ is NaN for infinities, and a zero of the sign of x for the others.
 //! - `y = weight · x̂ + bias` then follows IEEE 754, infinite weights and biases included.
 //! - dL/dx is NaN in all of a group if one of its x, weights or gradients is not finite or its x̂ is NaN; dL/dweight of a column alike.

@@ -143,7 +143,8 @@ pub(crate) fn ulp(format: Format, x: &Big) -> Big {
     if exponent >= 0 { big(1.0) << exponent } else { big(1.0) >> -exponent }
 }
 
-/// The error of `got` in ulp of the exact result. It must be at most half an ulp and `slack`; an infinity must be what overflow makes of the exact result.
+/// The error of `got` in ulp of the exact result. It must be at most half an ulp and `slack`; an infinity must be what overflow makes of the
+/// exact result.
 pub(crate) fn error(format: Format, got: f64, exact: &Big, slack: &Big, what: &str) -> f64 {
     let ulp = ulp(format, exact);
     let half = ulp.clone() >> 1;
