@@ -7,7 +7,7 @@
 //! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
 //! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
 //! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
-//! - [`scale()`], [`unscale`]: static loss scaling by a power of two.
+//! - [`scale()`], [`unscale`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`Histogram`], [`advise`]: which one is needed.
 //! - [`Remedy`]: these by name.
 
 mod centralise;
@@ -26,5 +26,8 @@ pub use clip::{Clipping, NonFinite, Outcome, clip_by_norm, clip_by_value, normal
 pub use error::GradientError;
 pub use norm::{Norm, Order, norm};
 pub use remedy::Remedy;
-pub use scale::{first_non_finite, scale, unscale};
+pub use scale::{
+    Advice, AtScale, Decision, DynamicScale, Histogram, IRRELEVANT_BELOW, ScaleRule, TorchScaler, advise,
+    at_scale, first_non_finite, scale, unscale,
+};
 pub use sum::Sum;
