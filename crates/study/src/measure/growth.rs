@@ -13,21 +13,25 @@ use gradchain_chain::{
     ChainArithmetic, Ends, Network, Rounded, Setting, Wiring, backward, draw_ends, forward, round_ends,
 };
 use gradchain_drift::norm;
+use rayon::prelude::*;
 
 /// The row of a cell.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     let networks = Networks::of(cell, EndWidths::of(cell))?;
-    let mut draws: Vec<Vec<Sample>> = Vec::new();
-    for number in 0..cell.draws {
-        let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
-        let widths = match network.layers.is_empty() {
-            true => (cell.width_at(0), cell.width_at(0)),
-            false => (network.inputs(), network.outputs()),
-        };
-        let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
-        draws.push(with_arithmetic(cell, isa, number, &OneDraw { cell, network, ends })?);
-    }
-    Ok(vec![row_of(&draws)])
+    // The draws depend on their numbers alone, and are summed up in order: threads change no bit.
+    let draws: Result<Vec<Vec<Sample>>, MeasureError> = (0..cell.draws)
+        .into_par_iter()
+        .map(|number| {
+            let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
+            let widths = match network.layers.is_empty() {
+                true => (cell.width_at(0), cell.width_at(0)),
+                false => (network.inputs(), network.outputs()),
+            };
+            let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
+            with_arithmetic(cell, isa, number, &OneDraw { cell, network, ends })
+        })
+        .collect();
+    Ok(vec![row_of(&draws?)])
 }
 
 fn row_of(draws: &[Vec<Sample>]) -> Row {
