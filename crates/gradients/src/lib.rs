@@ -4,7 +4,9 @@
 //! depend on grouping or threads; no epsilon enters a factor; what need not change keeps its bits.
 //!
 //! - [`norm()`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
-//! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
+//! - [`clip_by_value`], [`clip_by_range`]; [`clip_by_norm`], [`clip_by_tensor_norm`], [`clip_by_rms`], [`clip_adaptively`]; [`normalise`]: with a
+//!   [`NonFinite`] policy and a report, [`Clipping`]. [`clipped`] makes copies, [`excess`] measures the norm afterwards.
+//! - [`frameworks`]: what PyTorch, optax and JAX make of the same gradients, to the last bit.
 //! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
 //! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
 //! - [`scale()`], [`unscale`]: static loss scaling by a power of two.
@@ -14,6 +16,7 @@ mod centralise;
 mod clip;
 mod error;
 mod extended;
+pub mod frameworks;
 pub mod layers;
 mod norm;
 mod remedy;
@@ -22,7 +25,10 @@ mod signed_sum;
 mod sum;
 
 pub use centralise::{centralise, normalise_each, normalise_rms};
-pub use clip::{Clipping, NonFinite, Outcome, clip_by_norm, clip_by_value, normalise};
+pub use clip::{
+    Adaptive, Clipping, NonFinite, Outcome, Units, ValueClipping, clip_adaptively, clip_by_norm,
+    clip_by_range, clip_by_rms, clip_by_tensor_norm, clip_by_value, clipped, excess, normalise,
+};
 pub use error::GradientError;
 pub use norm::{Norm, Order, norm};
 pub use remedy::Remedy;

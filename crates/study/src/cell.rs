@@ -55,7 +55,11 @@ impl Measure {
     /// Whether a cell gives more than one row.
     pub(crate) const fn has_many_rows(self) -> bool {
         match self {
-            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Association | Measure::Derivative => false,
+            Measure::Chain
+            | Measure::Remedies
+            | Measure::Growth
+            | Measure::Association
+            | Measure::Derivative => false,
             Measure::Layers => true,
         }
     }

@@ -89,8 +89,8 @@ impl Estimate {
             .map(|samples| samples.iter().map(|x| x - mean).sum())
             .collect();
         let k = clusters.len() as f64;
-        let standard_error = (k > 1.0)
-            .then(|| (clusters.iter().map(|x| x * x).sum::<f64>() * k / (k - 1.0)).sqrt() / count);
+        let standard_error =
+            (k > 1.0).then(|| (clusters.iter().map(|x| x * x).sum::<f64>() * k / (k - 1.0)).sqrt() / count);
         Some(Estimate { mean, standard_error })
     }
 }
@@ -176,8 +176,7 @@ impl WithArithmetic for OneDraw<'_> {
         let rounded = Rounded::of(inputs, network);
         let (input, upstream) = round_ends(inputs, ends);
         let batch = ends.batch;
-        let trace =
-            (!network.is_linear()).then(|| forward(arith, &rounded, cell.summation, batch, &input));
+        let trace = (!network.is_linear()).then(|| forward(arith, &rounded, cell.summation, batch, &input));
         let setting = Setting { summation: cell.summation, path: cell.path, remedy: cell.remedy };
         let mut followed = vec![Followed::default(); batch];
         let (mut row, mut before) = (Vec::new(), Vec::new());
