@@ -10,6 +10,7 @@
 //! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
 //! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
 //! - [`scale()`], [`unscale`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`Histogram`], [`advise`]: which one is needed.
+//! - [`norm_of_arrays`], [`clip_arrays_by_norm`]: for views of ndarray.
 //! - [`Remedy`]: these by name.
 
 mod blocks;
@@ -28,6 +29,7 @@ mod scale;
 mod signed_sum;
 mod sum;
 mod units;
+mod view;
 
 pub use blocks::{Gradients, Measured};
 pub use centralise::{centralise, normalise_each, normalise_rms};
@@ -44,3 +46,4 @@ pub use scale::{
 };
 pub use sum::{Sum, Terms};
 pub use units::{Census, Found, census, unit_norms};
+pub use view::{clip_arrays_by_norm, norm_of_arrays};
