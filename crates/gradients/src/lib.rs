@@ -7,7 +7,8 @@
 //! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
 //! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
 //! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
-//! - [`scale()`], [`unscale`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`Histogram`], [`advise`]: which one is needed.
+//! - [`scale()`], [`unscale`], [`unscale_and_clip`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`Histogram`],
+//!   [`advise`]: which one is needed.
 //! - [`Remedy`]: these by name.
 
 mod centralise;
@@ -27,7 +28,7 @@ pub use error::GradientError;
 pub use norm::{Norm, Order, norm};
 pub use remedy::Remedy;
 pub use scale::{
-    Advice, AtScale, Decision, DynamicScale, Histogram, IRRELEVANT_BELOW, ScaleRule, TorchScaler, advise,
-    at_scale, first_non_finite, scale, unscale,
+    Advice, AtScale, Decision, Demand, DynamicScale, Histogram, IRRELEVANT_BELOW, NARROW_FORMATS, ScaleRule,
+    TorchScaler, advise, at_scale, first_non_finite, scale, unscale, unscale_and_clip,
 };
 pub use sum::Sum;
