@@ -4,7 +4,7 @@ use crate::clip::{Clipping, NonFinite, Outcome, normalise};
 use crate::error::GradientError;
 use crate::extended::Extended;
 use crate::layers::check_rows;
-use crate::norm::{Norm, Order, norm};
+use crate::norm::{Norm, Order, norm_of};
 use crate::scale::first_non_finite;
 use crate::signed_sum::SignedSum;
 use gradchain_arith::Arithmetic;
@@ -109,7 +109,9 @@ pub fn normalise_each<A: Arithmetic>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Vec<Clipping>, GradientError> {
     if policy == NonFinite::Error {
-        let spoiled = tensors.iter().any(|tensor| !norm(arith, Order::Infinity, &[tensor]).is_finite());
+        let spoiled = tensors
+            .iter()
+            .any(|tensor| !norm_of(Order::Infinity, tensor.iter().map(|&g| arith.value(g))).is_finite());
         if spoiled {
             // Names the tensor and the place in it.
             return normalise(arith, order, policy, tensors).map(|clipping| vec![clipping]);

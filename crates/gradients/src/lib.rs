@@ -11,24 +11,30 @@
 //!   [`advise`]: which one is needed.
 //! - [`Remedy`]: these by name.
 
+mod blocks;
 mod centralise;
 mod clip;
 mod error;
 mod extended;
 pub mod layers;
+mod levels;
 mod norm;
+mod powers;
 mod remedy;
 mod scale;
 mod signed_sum;
 mod sum;
+mod units;
 
+pub use blocks::{Gradients, Measured};
 pub use centralise::{centralise, normalise_each, normalise_rms};
 pub use clip::{Clipping, NonFinite, Outcome, clip_by_norm, clip_by_value, normalise};
 pub use error::GradientError;
-pub use norm::{Norm, Order, norm};
+pub use norm::{Norm, Order, Power, norm, root_mean_square};
 pub use remedy::Remedy;
 pub use scale::{
     Advice, AtScale, Decision, Demand, DynamicScale, Histogram, IRRELEVANT_BELOW, NARROW_FORMATS, ScaleRule,
     TorchScaler, advise, at_scale, first_non_finite, scale, unscale, unscale_and_clip,
 };
-pub use sum::Sum;
+pub use sum::{Sum, Terms};
+pub use units::{Census, Found, Units, census, unit_norms};
