@@ -4,7 +4,7 @@ use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
-    Decision, DynamicScale, GradientError, NonFinite, Order, Outcome, ScaleRule, clip_by_norm,
+    Decision, DynamicScale, GradientError, Measured, NonFinite, Order, Outcome, ScaleRule, clip_by_norm,
     first_non_finite, norm, scale, unscale, unscale_and_clip,
 };
 
@@ -242,7 +242,7 @@ fn scaled_and_clipped_is_clipped() {
     let arith = native::<f64>();
     for seed in 0..40 {
         let plain = gradient(seed, 60, 25);
-        for order in Order::ALL {
+        for order in Order::EXACT {
             let whole = norm(&arith, order, &[&plain]).to_f64();
             for limit in [0.0, 1e-3, whole * 0.5, whole, whole * 1.5, 1e9, f64::INFINITY] {
                 let mut expected = plain.clone();
@@ -278,6 +278,7 @@ fn exact(scale: f64, order: Order, limit: f64, scaled: &[f64]) -> Vec<f64> {
         Order::One => scaled.iter().fold(zero, |sum, &g| sum + big(g.abs())),
         Order::Two => scaled.iter().fold(zero, |sum, &g| sum + big(g) * big(g)).sqrt(),
         Order::Infinity => big(scaled.iter().fold(0.0, |max, g| g.abs().max(max))),
+        Order::Power(power) => panic!("no exact norm for {power:?}"),
     };
     let clips = norm > big(limit) * big(scale);
     let each = scaled.iter().map(|&g| if clips { big(g) * big(limit) / &norm } else { big(g) / big(scale) });
@@ -294,10 +295,10 @@ fn ulps(format: Format, x: f64, exact: f64) -> f64 {
 /// off; among subnormal numbers, which the scale had saved, that is all of a number.
 #[test]
 fn one_rounding() {
-    fn worst<T: Real>(log2_scales: &[i32]) -> (f64, f64) {
+    fn worst<T: Real + Measured>(log2_scales: &[i32]) -> (f64, f64) {
         let arith = native::<T>();
         let (mut one, mut two) = (0.0_f64, 0.0_f64);
-        for (seed, order) in (0..60).flat_map(|seed| Order::ALL.map(|order| (seed, order))) {
+        for (seed, order) in (0..60).flat_map(|seed| Order::EXACT.map(|order| (seed, order))) {
             for &log2_scale in log2_scales {
                 let factor = f64::powi(2.0, log2_scale);
                 let scaled = values(&numbers::<T>(&gradient(seed, 40, 12)));

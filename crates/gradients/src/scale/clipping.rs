@@ -1,17 +1,17 @@
 //! Unscaling and clipping as one multiplication.
 
 use super::fixed::check_scale;
+use crate::blocks::Gradients;
 use crate::clip::{Clipping, NonFinite, Outcome, check_limit, clip_by_norm};
 use crate::error::GradientError;
-use crate::norm::{Norm, Order, norm_of, times_power_of_two};
-use gradchain_arith::{Arithmetic, Exact};
+use crate::norm::{Norm, Order, norm, times_power_of_two};
 
 /// Divides scaled gradients by their loss scale and clips them to `limit` by their common norm: `g / scale · min(1, limit · scale / ‖g‖)`.
 ///
-/// The limit is one of the unscaled gradient. Its norm is exactly that of the scaled one over the scale, a power of two; no number needs to be unscaled to
-/// know it, and none that unscaling would make zero is missing from it. Each number is read once for the norm and changed once: multiplied by one factor, `1 / scale`
-/// or, where the norm is above the limit, `limit / ‖g‖`, in which the scale has cancelled. The product is taken in f64 and rounded by `arith`, as in
-/// [`clip_by_norm`], whose error bound holds here. Number i of tensor t draws its random bits from stream t, i.
+/// The limit is one of the unscaled gradient. Its norm is that of the scaled one over the scale, a power of two, without another rounding: no number needs to be
+/// unscaled to know it, and none that unscaling would make zero is missing from it. Each number is read once for the norm and changed once: multiplied by
+/// one factor, `1 / scale` or, where the norm is above the limit, `limit / ‖g‖`, in which the scale has cancelled. The product is taken in f64 and
+/// rounded by `arith`, as in [`clip_by_norm`], whose error bound holds here. Number i of tensor t draws its random bits from stream t, i.
 ///
 /// The report has the norm of the unscaled gradient. [`Outcome::Kept`] says that the norm was within the limit: the numbers are unscaled only, as by
 /// [`unscale`](crate::unscale). A norm that is not finite is a matter of `policy`; with [`NonFinite::Skip`] and [`NonFinite::Error`] the gradients stay
@@ -19,7 +19,7 @@ use gradchain_arith::{Arithmetic, Exact};
 ///
 /// # Errors
 /// If `scale` is not a power of two from 2^-1022 to 2^1022, if the limit is negative or NaN, or as `policy` says. Nothing has been changed then.
-pub fn unscale_and_clip<A: Arithmetic>(
+pub fn unscale_and_clip<A: Gradients>(
     arith: &A,
     scale: f64,
     order: Order,
@@ -29,13 +29,13 @@ pub fn unscale_and_clip<A: Arithmetic>(
 ) -> Result<Clipping, GradientError> {
     check_scale(scale)?;
     check_limit("clip-norm", limit)?;
-    let scaled = norm_of(order, tensors.iter().flat_map(|tensor| tensor.iter()).map(|&g| arith.value(g)));
+    let scaled = norm(arith, order, &tensors.iter().map(|tensor| &**tensor).collect::<Vec<_>>());
     if !scaled.is_finite() {
         // It is infinite or NaN at any scale, and so is what the policy makes of it.
         return clip_by_norm(arith, order, limit, policy, tensors);
     }
     let log2_scale = Norm::from_f64(scale).exponent();
-    let norm = times_two_to(scaled, -log2_scale);
+    let norm = scaled.times_power_of_two(-log2_scale);
     let (outcome, ratio, exponent) = if norm.exceeds(limit) {
         let limit = Norm::from_f64(limit);
         (Outcome::Scaled, limit.mantissa() / scaled.mantissa(), limit.exponent() - scaled.exponent())
@@ -58,10 +58,4 @@ pub fn unscale_and_clip<A: Arithmetic>(
         }
     }
     Ok(Clipping { norm, outcome })
-}
-
-/// `norm · 2^exponent`, exact.
-fn times_two_to(norm: Norm, exponent: i64) -> Norm {
-    let Exact { mantissa, exponent: lowest, .. } = Exact::from_f64(norm.mantissa());
-    Norm::rounded(mantissa, i64::from(lowest) + norm.exponent() + exponent, false)
 }
