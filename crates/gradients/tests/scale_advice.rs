@@ -270,6 +270,11 @@ fn histograms_merge_shift_and_refuse() {
     // A binade that holds nothing is none; counts of the same binade add up.
     let twice = Histogram::from_binades(1, &[(3, 2), (4, 0), (3, 5)]).unwrap();
     assert_eq!((twice.binades().collect::<Vec<_>>(), twice.zeros), (vec![(3, 7)], 1));
+    // Known by its binade only, a number may be as large as that ends; merged with one that is known it still may.
+    let mut known = of(&[8.0]);
+    assert!(!at_scale(&known, Format::F16, 12).overflows && at_scale(&twice, Format::F16, 12).overflows);
+    known.merge(&twice);
+    assert!(at_scale(&known, Format::F16, 12).overflows);
 }
 
 #[test]

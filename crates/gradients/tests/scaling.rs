@@ -391,31 +391,29 @@ fn policies() {
     let error = unscale_and_clip(&native(), 8.0, Order::Two, 1.0, NonFinite::Error, tensors).unwrap_err();
     assert_eq!(error, GradientError::NonFinite { tensor: 1, index: 1, value: inf });
     for limit in [-1.0, nan] {
-        let error = unscale_and_clip(
-            &native(),
-            8.0,
-            Order::Two,
-            limit,
-            NonFinite::Propagate,
-            &mut [&mut first, &mut second],
-        );
         let expected = format!("clip-norm = {limit} is out of range; allowed: 0 to inf");
-        assert_eq!(error.unwrap_err().to_string(), expected);
+        let (finite, infinite): (&mut [f32], &mut [f32]) = (&mut first, &mut second);
+        for g in [finite, infinite] {
+            let error = unscale_and_clip(&native(), 8.0, Order::Two, limit, NonFinite::Propagate, &mut [g]);
+            assert_eq!(error.unwrap_err().to_string(), expected);
+        }
     }
     assert_eq!((first, second), ([1.0], [2.0, inf as f32]));
 }
 
-/// Stochastic rounding gives the same bits again, other bits to other numbers, and other bits to other tensors.
+/// Number i of tensor t draws from stream t, i. The norm is 56 before and 7 after unscaling, so that the factor, 4.375 / 56 = 5 / 64, is exact.
 #[test]
 fn streams() {
     let rules = Rules { rounding: Rounding::Stochastic, ..Rules::default() };
     let arith = Emulated::new(Format::E4M3, rules, 3);
-    let draw = || {
-        let (mut a, mut b) = ([7.0; 32], [7.0; 32]);
-        unscale_and_clip(&arith, 8.0, Order::Two, 0.9, NonFinite::Error, &mut [&mut a, &mut b]).unwrap();
-        (a, b)
-    };
-    let (a, b) = draw();
-    assert_eq!((a, b), draw());
+    let (mut a, mut b) = ([7.0; 32], [7.0; 32]);
+    let tensors: &mut [&mut [f64]] = &mut [&mut a, &mut b];
+    let report = unscale_and_clip(&arith, 8.0, Order::Two, 4.375, NonFinite::Error, tensors).unwrap();
+    assert_eq!((report.norm.to_f64(), report.outcome), (7.0, Outcome::Scaled));
+    for (t, tensor) in [a, b].iter().enumerate() {
+        for (i, &got) in tensor.iter().enumerate() {
+            assert_eq!(got, arith.stream(t as u64).stream(i as u64).round(7.0 * 5.0 / 64.0));
+        }
+    }
     assert!(a != b && a.iter().any(|x| *x != a[0]));
 }
