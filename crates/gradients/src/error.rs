@@ -45,4 +45,7 @@ pub enum GradientError {
         /// The length that fits, in words.
         allowed: String,
     },
+    /// What torch.amp.GradScaler raises, for it to be reproduced: its message.
+    #[error("torch.amp.GradScaler refuses: {0}")]
+    TorchRefuses(&'static str),
 }

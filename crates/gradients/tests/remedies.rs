@@ -1,9 +1,8 @@
-//! Clipping, normalisation, loss scaling and their names.
+//! Clipping, normalisation and the names of remedies.
 
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
-    GradientError, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, first_non_finite, norm,
-    normalise, scale, unscale,
+    GradientError, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, norm, normalise,
 };
 
 fn native<T: gradchain_gradients::Measured>() -> Native<T> {
@@ -218,51 +217,6 @@ fn normalisation() {
     assert_eq!(unit::<f64>(&[f64::from_bits(1), -f64::from_bits(1)]), [root, -root]);
     assert_eq!(unit::<f64>(&[f64::MAX; 4]), [0.5; 4]);
     assert_eq!(unit::<f64>(&[f64::MAX, f64::from_bits(1)])[1], 0.0);
-}
-
-/// F: powers of two are undone bit for bit, unless a number leaves the normal range.
-#[test]
-fn loss_scales() {
-    let arith = native::<f16>();
-    let mut all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
-    scale(&arith, 8.0, &mut all).unwrap();
-    unscale(&arith, 8.0, &mut all).unwrap();
-    for (bits, g) in all.iter().enumerate() {
-        let before = f16::from_bits(bits as u16).value();
-        // 8 times a number overflows from 65520 / 8 on.
-        let expected = if before.abs() >= 8190.0 { f64::INFINITY.copysign(before) } else { before };
-        assert!(same(g.value(), expected) || before.is_nan(), "{before}");
-    }
-    // Down and up again: exact from the least normal number times the scale on; below that bits are lost.
-    let mut small =
-        [f16::round_from(1.0 / 1024.0 + f64::powi(2.0, -20)), f16::round_from(f64::powi(2.0, -24))];
-    let before = small;
-    unscale(&arith, 16.0, &mut small).unwrap();
-    scale(&arith, 16.0, &mut small).unwrap();
-    assert_eq!((small[0], small[1].value()), (before[0], 0.0));
-    // The usual first scale sends a gradient of 1 to infinity.
-    let mut one = [f16::round_from(1.0), f16::round_from(0.99951171875)];
-    scale(&arith, 65536.0, &mut one).unwrap();
-    assert_eq!((one[0].value(), one[1].value()), (f64::INFINITY, 65504.0));
-    assert_eq!((first_non_finite(&arith, &one), first_non_finite(&arith, &one[1..])), (Some(0), None));
-    // Finite numbers whose sum overflows are finite numbers.
-    assert_eq!(first_non_finite(&native::<f32>(), &[f32::MAX; 2]), None);
-    // What the table of scales promises: kept above half the least number over the scale.
-    for (factor, kept) in
-        [(1.0, 2.98e-8), (8.0, 3.725e-9), (128.0, 2.328e-10), (32768.0, 9.09e-13), (65536.0, 4.55e-13)]
-    {
-        let mut upstream = [kept * 1.01, kept * 0.99];
-        scale(&native::<f64>(), factor, &mut upstream).unwrap();
-        assert_eq!(upstream.map(|g| arith.round(g).value()), [f64::powi(2.0, -24), 0.0]);
-    }
-    for bad in [0.0, -2.0, 3.0, 1.5, f64::NAN, f64::INFINITY, f64::from_bits(1), f64::powi(2.0, 1023)] {
-        let error = scale(&arith, bad, &mut []).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("loss-scale = {bad} is out of range; allowed: the powers of two from 2^-1022 to 2^1022")
-        );
-        assert_eq!(unscale(&arith, bad, &mut []).is_err(), scale(&arith, bad, &mut []).is_err());
-    }
 }
 
 #[test]

@@ -1,394 +1,419 @@
-//! Loss scales: torch's traces, the walk of a dynamic scale, and advice from histograms.
+//! Loss scales: exactness of powers of two, the walk of a dynamic scale, unscaling and clipping at once.
 
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rules, bf16, f16};
+use dashu_float::FBig;
+use dashu_float::round::mode::HalfEven;
+use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
-    Decision, DynamicScale, GradientError, Histogram, IRRELEVANT_BELOW, ScaleRule, TorchScaler, advise,
-    at_scale, first_non_finite, scale, unscale,
+    Decision, DynamicScale, GradientError, Measured, NonFinite, Order, Outcome, ScaleRule, clip_by_norm,
+    first_non_finite, norm, scale, unscale, unscale_and_clip,
 };
-use serde_json::Value;
 
-fn fixture() -> Value {
-    serde_json::from_str(include_str!("data/gradscaler.json")).unwrap()
+fn native<T: Real>() -> Native<T> {
+    Native::new(Isa::PORTABLE)
 }
 
-/// A number of the fixture: those that are not finite are texts.
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| match value.as_str() {
-        Some("inf") => f64::INFINITY,
-        Some("-inf") => f64::NEG_INFINITY,
-        Some("nan") => f64::NAN,
-        _ => panic!("no number: {value}"),
-    })
+fn numbers<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&x| T::round_from(x)).collect()
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(number).collect()
+fn values<T: Real>(numbers: &[T]) -> Vec<f64> {
+    numbers.iter().map(|x| x.value()).collect()
 }
 
+/// Equal bits, or both NaN.
 fn same(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// A number or a list of them: does an optimizer have found one that is not finite?
-fn found(value: &Value) -> Vec<bool> {
-    let one = |x: &Value| number(x) > 0.0;
-    value.as_array().map_or_else(|| vec![one(value)], |list| list.iter().map(one).collect())
+fn assert_same(a: &[f64], b: &[f64]) {
+    assert!(a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b)), "{a:?}, not {b:?}");
 }
 
-#[test]
-fn every_trace_of_torch() {
-    let fixture = fixture();
-    let traces = fixture["traces"].as_array().unwrap();
-    let mut steps = 0;
-    for trace in traces {
-        let name = trace["name"].as_str().unwrap();
-        let of = |key: &str| number(&trace[key]);
-        let interval = trace["growth_interval"].as_u64().unwrap();
-        let mut scaler =
-            TorchScaler::new(of("init_scale"), of("growth_factor"), of("backoff_factor"), interval);
-        let skipped_steps = trace.get("steps_kept_from").map_or(0, |kept| kept.as_u64().unwrap());
-        (0..skipped_steps).for_each(|_| scaler.update(&[false]));
-        for (i, step) in trace["steps"].as_array().unwrap().iter().enumerate() {
-            let context = format!("{name}, step {i}");
-            assert!(same(f64::from(scaler.scale()), number(&step["scale_before"])), "{context}");
-            let found = found(&step["found_inf"]);
-            let skipped: Vec<bool> = found.iter().map(|&found| !scaler.steps(found)).collect();
-            let expected: Vec<bool> =
-                step["step_skipped"].as_array().unwrap().iter().map(|x| x.as_bool().unwrap()).collect();
-            assert_eq!(skipped, expected, "{context}");
-            match trace.get("update_called_with").and_then(|called| called.get(i.to_string())) {
-                Some(value) => scaler.set(number(value)),
-                None => scaler.update(&found),
-            }
-            assert!(same(f64::from(scaler.scale()), number(&step["scale_after"])), "{context}: {scaler:?}");
-            assert_eq!(scaler.growth_tracker(), step["growth_tracker"].as_u64().unwrap(), "{context}");
-            steps += 1;
-        }
+/// Knuth's generator of 64 bits: numbers below `below`.
+fn draws(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
     }
-    assert_eq!((traces.len(), steps), (18, 766));
 }
 
+/// F: powers of two are undone bit for bit, unless a number leaves the normal range.
 #[test]
-fn every_unscaling_of_torch() {
-    fn check<T: Real>(case: &Value) {
-        let scaler = TorchScaler::new(number(&case["scale"]), 2.0, 0.5, 2000);
-        let mut gradients: Vec<T> = numbers(&case["in"]).into_iter().map(T::round_from).collect();
-        let result = scaler.unscale(&mut gradients);
-        if case.get("raises").is_some() {
-            assert!(result.unwrap_err().to_string().contains("Attempting to unscale FP16 gradients"));
-            return;
-        }
-        assert_eq!(result.unwrap(), number(&case["found_inf"]) > 0.0, "{case}");
-        for (got, expected) in gradients.iter().zip(numbers(&case["out"])) {
-            assert!(same(got.value(), expected), "{}: {} for {expected}, {case}", T::NAME, got.value());
-        }
+fn loss_scales() {
+    let arith = native::<f16>();
+    let mut all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+    scale(&arith, 8.0, &mut all).unwrap();
+    unscale(&arith, 8.0, &mut all).unwrap();
+    for (bits, g) in all.iter().enumerate() {
+        let before = f16::from_bits(bits as u16).value();
+        // 8 times a number overflows from 65520 / 8 on.
+        let expected = if before.abs() >= 8190.0 { f64::INFINITY.copysign(before) } else { before };
+        assert!(same(g.value(), expected) || before.is_nan(), "{before}");
     }
-    let fixture = fixture();
-    let cases = fixture["unscale"].as_array().unwrap();
-    for case in cases {
-        match case["dtype"].as_str().unwrap() {
-            "f16" => check::<f16>(case),
-            "bf16" => check::<bf16>(case),
-            "f32" => check::<f32>(case),
-            "f64" => check::<f64>(case),
-            other => panic!("{other}"),
-        }
+    // Down and up again: exact from the least normal number times the scale on; below that bits are lost.
+    let mut small =
+        [f16::round_from(1.0 / 1024.0 + f64::powi(2.0, -20)), f16::round_from(f64::powi(2.0, -24))];
+    let before = small;
+    unscale(&arith, 16.0, &mut small).unwrap();
+    scale(&arith, 16.0, &mut small).unwrap();
+    assert_eq!((small[0], small[1].value()), (before[0], 0.0));
+    // The usual first scale sends a gradient of 1 to infinity.
+    let mut one = [f16::round_from(1.0), f16::round_from(0.99951171875)];
+    scale(&arith, 65536.0, &mut one).unwrap();
+    assert_eq!((one[0].value(), one[1].value()), (f64::INFINITY, 65504.0));
+    assert_eq!((first_non_finite(&arith, &one), first_non_finite(&arith, &one[1..])), (Some(0), None));
+    // What the table of scales promises: kept above half the least number over the scale.
+    for (factor, kept) in
+        [(1.0, 2.98e-8), (8.0, 3.725e-9), (128.0, 2.328e-10), (32768.0, 9.09e-13), (65536.0, 4.55e-13)]
+    {
+        let mut upstream = [kept * 1.01, kept * 0.99];
+        scale(&native::<f64>(), factor, &mut upstream).unwrap();
+        assert_eq!(upstream.map(|g| arith.round(g).value()), [f64::powi(2.0, -24), 0.0]);
     }
-    assert_eq!(cases.len(), 21);
-    let losses = fixture["scale"].as_array().unwrap();
-    for case in losses {
-        let scaler = TorchScaler::new(number(&case["scale"]), 2.0, 0.5, 2000);
-        let loss = number(&case["loss"]);
-        let got = match case["loss_dtype"].as_str().unwrap() {
-            "f16" => scaler.scaled_loss(f16::round_from(loss)),
-            "bf16" => scaler.scaled_loss(bf16::round_from(loss)),
-            "f32" => scaler.scaled_loss(loss as f32),
-            _ => scaler.scaled_loss(loss),
-        };
-        assert!(same(got, number(&case["out"])), "{case}: {got}");
+    for bad in [0.0, -2.0, 3.0, 1.5, f64::NAN, f64::INFINITY, f64::from_bits(1), f64::powi(2.0, 1023)] {
+        let expected =
+            format!("loss-scale = {bad} is out of range; allowed: the powers of two from 2^-1022 to 2^1022");
+        let mut g = [f16::ONE];
+        assert_eq!(scale(&arith, bad, &mut g).unwrap_err().to_string(), expected);
+        assert_eq!(unscale(&arith, bad, &mut g).unwrap_err().to_string(), expected);
+        let both = unscale_and_clip(&arith, bad, Order::Two, 0.5, NonFinite::Propagate, &mut [&mut g]);
+        assert_eq!((both.unwrap_err().to_string(), g), (expected, [f16::ONE]));
     }
-    assert!(losses.len() >= 16);
 }
 
-/// 166 overflows in a row make torch's scale 0, 144 its reciprocal infinite, and then a clean step writes NaN; 112 growths would reach infinity and do not.
+/// Hysteresis by hand: the third overflow in a row lowers the scale, and each one after it; a clean step starts the count anew. Growth after four clean
+/// steps, cut at the cap.
 #[test]
-fn torch_walks_to_zero_and_this_scale_does_not() {
-    let mut torch = TorchScaler::new(65_536.0, 2.0, 0.5, 2000);
-    let mut ours = DynamicScale::new(ScaleRule::default()).unwrap();
-    let mut zero_at = None;
-    let mut infinite_at = None;
-    for step in 1..=200 {
-        torch.update(&[true]);
-        assert_eq!(ours.update(true), Decision::Skip);
-        let infinite = ((1.0 / f64::from(torch.scale())) as f32).is_infinite();
-        zero_at = zero_at.or((torch.scale() == 0.0).then_some(step));
-        infinite_at = infinite_at.or(infinite.then_some(step));
-    }
-    assert_eq!((zero_at, infinite_at), (Some(166), Some(144)));
-    assert_eq!((ours.scale(), ours.skipped(), ours.is_stuck()), (1.0 / 16_384.0, 200, true));
-    let mut gradients = [0.0_f32, 1.0];
-    assert_eq!((torch.unscale(&mut gradients), torch.steps(false)), (Ok(false), true));
-    assert!(gradients[0].is_nan() && gradients[1].is_infinite());
-    let mut torch = TorchScaler::new(65_536.0, 2.0, 0.5, 1);
-    (0..200).for_each(|_| torch.update(&[false]));
-    assert_eq!(torch.scale(), 2.0_f32.powi(127));
-    assert_eq!(ours.update(false), Decision::Step);
-    assert_eq!((ours.skipped(), ours.is_stuck()), (0, false));
-}
-
-/// Hysteresis by hand: three overflows in a row lower the scale, a clean step between them starts the count anew; growth after four clean ones.
-#[test]
-fn hysteresis_and_growth() {
+fn hysteresis_growth_floor_and_cap() {
     let rule =
         ScaleRule { init: 8.0, interval: 4, hysteresis: 3, floor: 2.0, cap: 16.0, ..ScaleRule::default() };
     let mut scale = DynamicScale::new(rule).unwrap();
-    let walk = "xx.xxx..x....xxxxxx.............";
-    let expected =
-        [8, 8, 8, 8, 8, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, 4, 4, 4, 2, 2, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8, 16, 16];
+    let walk = "xx.xx..xxx..x....xxxxxx.............";
+    let expected = [
+        8, 8, 8, 8, 8, 8, 8, 8, 8, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, 4, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8,
+        16, 16,
+    ];
+    assert_eq!(walk.len(), expected.len());
     for (step, (event, expected)) in walk.chars().zip(expected).enumerate() {
-        let decision = scale.update(event == 'x');
-        assert_eq!(decision == Decision::Skip, event == 'x', "step {step}");
+        assert_eq!(scale.update(event == 'x') == Decision::Skip, event == 'x', "step {step}");
         assert_eq!(scale.scale(), f64::from(expected), "step {step} of {walk}");
     }
-    (0..100).for_each(|_| {
-        scale.update(false);
-    });
-    assert_eq!(scale.scale(), 16.0, "the cap");
+    (0..100).for_each(|_| assert_eq!(scale.update(false), Decision::Step));
+    assert_eq!((scale.scale(), scale.rule()), (16.0, rule));
+    // Steps larger than the range, and those that leave f64 on the way, end at the cap and at the floor.
+    let (least, largest) = (f64::MIN_POSITIVE, 1.0 / f64::MIN_POSITIVE);
+    let rule = ScaleRule { growth: largest, backoff: least, interval: 1, floor: least, cap: largest, ..rule };
+    let mut scale = DynamicScale::new(ScaleRule { hysteresis: 1, ..rule }).unwrap();
+    let walk = [false, false, true, true, true, false, false];
+    let expected = [largest, largest, 1.0, least, least, 1.0, largest];
+    for (bad, expected) in walk.into_iter().zip(expected) {
+        scale.update(bad);
+        assert_eq!(scale.scale(), expected);
+    }
 }
 
-/// Whatever the rule and the events: a power of two between floor and cap, and no step on what is not finite.
+/// A run that no scale can save is counted: by skipped steps that ran at the floor, not by the one that led there.
 #[test]
-fn random_walks_stay_between_floor_and_cap() {
-    let mut state = 1_u64;
-    let mut random = |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
-    for _ in 0..500 {
+fn stuck_at_the_floor() {
+    let mut scale = DynamicScale::new(ScaleRule::default()).unwrap();
+    for step in 1..=200_u64 {
+        assert_eq!(scale.update(true), Decision::Skip);
+        let expected = (step, step.saturating_sub(30));
+        assert_eq!((scale.skipped(), scale.skipped_at_floor()), expected);
+        assert_eq!(scale.scale() == f64::powi(2.0, -14), step >= 30, "step {step}");
+    }
+    assert_eq!(scale.update(false), Decision::Step);
+    assert_eq!((scale.skipped(), scale.skipped_at_floor(), scale.clean()), (0, 0, 1));
+    assert_eq!(scale.update(true), Decision::Skip);
+    assert_eq!((scale.skipped(), scale.skipped_at_floor(), scale.clean()), (1, 1, 0));
+}
+
+/// Whatever the rule and the events: the walk is that of a model in whole binades, so a power of two between floor and cap; no step on what is not finite.
+#[test]
+fn random_walks() {
+    let mut random = draws(1);
+    let (mut at_floor, mut at_cap) = (0, 0);
+    for _ in 0..2000 {
         let floor = random(60) as i32 - 30;
         let init = floor + random(20) as i32;
         let cap = init + random(20) as i32;
+        let (growth, backoff) = (1 + random(3) as i32, 1 + random(3) as i32);
+        let (interval, hysteresis, bad_of_ten) = (1 + random(5), 1 + random(4), random(10));
+        let power = |e: i32| f64::powi(2.0, e);
         let rule = ScaleRule {
-            init: libm::exp2(f64::from(init)),
-            growth: libm::exp2(1.0 + random(3) as f64),
-            backoff: libm::exp2(-1.0 - random(3) as f64),
-            interval: 1 + random(5),
-            hysteresis: 1 + random(4),
-            floor: libm::exp2(f64::from(floor)),
-            cap: libm::exp2(f64::from(cap)),
+            init: power(init),
+            growth: power(growth),
+            backoff: power(-backoff),
+            interval,
+            hysteresis,
+            floor: power(floor),
+            cap: power(cap),
         };
         let mut scale = DynamicScale::new(rule).unwrap();
+        let mut exponent = init;
+        // Overflows up to now and clean steps up to now or the last growth, in a row.
+        let mut runs = (0, 0);
         for _ in 0..100 {
-            let bad = random(3) == 0;
+            let bad = random(10) < bad_of_ten;
+            runs = if bad { (runs.0 + 1, 0) } else { (0, runs.1 + 1) };
+            if bad && runs.0 >= hysteresis {
+                exponent = (exponent - backoff).max(floor);
+            }
+            if runs.1 == interval {
+                (exponent, runs.1) = ((exponent + growth).min(cap), 0);
+            }
             assert_eq!(scale.update(bad) == Decision::Skip, bad);
-            assert!((rule.floor..=rule.cap).contains(&scale.scale()), "{rule:?} {scale:?}");
-            assert_eq!(scale.scale().to_bits() << 12, 0, "a power of two: {scale:?}");
+            assert_eq!(scale.scale(), power(exponent), "{rule:?}");
+            at_floor += u32::from(exponent == floor);
+            at_cap += u32::from(exponent == cap);
         }
     }
+    assert!(at_floor > 10_000 && at_cap > 10_000, "the walks reach both ends: {at_floor}, {at_cap}");
 }
 
 #[test]
 fn bad_rules_are_refused_by_name() {
     let rule = ScaleRule::default();
-    for (rule, name) in [
-        (ScaleRule { init: 0.0, ..rule }, "loss-scale = 0 "),
-        (ScaleRule { init: 3.0, ..rule }, "loss-scale = 3 "),
-        (ScaleRule { init: f64::NAN, ..rule }, "loss-scale = NaN"),
-        (ScaleRule { init: f64::INFINITY, ..rule }, "loss-scale = inf"),
-        (ScaleRule { growth: 1.0, ..rule }, "growth = 1 "),
-        (ScaleRule { growth: 1.5, ..rule }, "loss-scale = 1.5 "),
-        (ScaleRule { backoff: 1.0, ..rule }, "backoff = 1 "),
-        (ScaleRule { backoff: 0.0, ..rule }, "loss-scale = 0 "),
-        (ScaleRule { backoff: -0.5, ..rule }, "loss-scale = -0.5"),
-        (ScaleRule { interval: 0, ..rule }, "interval = 0 "),
-        (ScaleRule { hysteresis: 0, ..rule }, "hysteresis = 0 "),
-        (ScaleRule { floor: 131_072.0, ..rule }, "floor = 131072 "),
-        (ScaleRule { floor: 0.0, ..rule }, "loss-scale = 0 "),
-        (ScaleRule { cap: 32_768.0, ..rule }, "cap = 32768 "),
-        (ScaleRule { cap: f64::INFINITY, ..rule }, "loss-scale = inf"),
-    ] {
-        let message = DynamicScale::new(rule).unwrap_err().to_string();
-        assert!(message.starts_with(name) && message.contains("allowed"), "{name}: {message}");
+    let powers = "the powers of two from 2^-1022 to 2^1022";
+    let ups = "the powers of two from 2 to 2^1022";
+    let downs = "the powers of two from 2^-1022 to 1/2";
+    let (floors, caps) = ("the powers of two from 2^-1022 to init", "the powers of two from init to 2^1022");
+    let mut cases = Vec::new();
+    for bad in [0.0, -1.0, 3.0, f64::NAN, f64::INFINITY, f64::from_bits(1)] {
+        cases.push((ScaleRule { init: bad, ..rule }, "init", bad, powers));
+        cases.push((ScaleRule { growth: bad, ..rule }, "growth", bad, ups));
+        cases.push((ScaleRule { backoff: bad, ..rule }, "backoff", bad, downs));
+        cases.push((ScaleRule { floor: bad, ..rule }, "floor", bad, floors));
+        cases.push((ScaleRule { cap: bad, ..rule }, "cap", bad, caps));
     }
+    for bad in [0.5, 1.0, 1.5] {
+        cases.push((ScaleRule { growth: bad, ..rule }, "growth", bad, ups));
+    }
+    for bad in [1.0, 2.0, 0.3] {
+        cases.push((ScaleRule { backoff: bad, ..rule }, "backoff", bad, downs));
+    }
+    cases.push((ScaleRule { interval: 0, ..rule }, "interval", 0.0, "1 and more"));
+    cases.push((ScaleRule { hysteresis: 0, ..rule }, "hysteresis", 0.0, "1 and more"));
+    cases.push((ScaleRule { floor: 131_072.0, ..rule }, "floor", 131_072.0, floors));
+    cases.push((ScaleRule { cap: 32_768.0, ..rule }, "cap", 32_768.0, caps));
+    for (rule, name, value, allowed) in cases {
+        let expected = format!("loss-scale {name} = {value} is out of range; allowed: {allowed}");
+        assert_eq!(DynamicScale::new(rule).unwrap_err().to_string(), expected);
+    }
+    let equal = ScaleRule { floor: 4.0, init: 4.0, cap: 4.0, ..rule };
+    assert_eq!(DynamicScale::new(equal).unwrap().scale(), 4.0);
 }
 
-/// What a scaler must look at are the stored numbers: the sum of finite ones overflows, and an infinity may be one of many.
+/// What a scaler must look at are the stored numbers: the sum of finite ones overflows, and an infinity may be one of many, in any tensor.
 #[test]
 fn infinities_are_found_one_by_one() {
-    let arith = Native::<f16>::new(Isa::PORTABLE);
+    let arith = native::<f16>();
     let large = vec![f16::MAX; 1000];
+    let mut scale = DynamicScale::new(ScaleRule::default()).unwrap();
     assert_eq!(first_non_finite(&arith, &large), None);
-    let mut one = large.clone();
-    one[777] = f16::NAN;
-    assert_eq!(first_non_finite(&arith, &one), Some(777));
+    assert_eq!(scale.update_from(&arith, &[&large, &[], &large]), Decision::Step);
+    for bad in [f16::NAN, f16::INFINITY, f16::NEG_INFINITY] {
+        let mut one = large.clone();
+        one[777] = bad;
+        assert_eq!(first_non_finite(&arith, &one), Some(777));
+        assert_eq!(scale.update_from(&arith, &[&large, &[], &one]), Decision::Skip);
+    }
+    assert_eq!((scale.skipped(), scale.scale()), (3, 8192.0));
+    assert_eq!(first_non_finite(&native::<f32>(), &[f32::MAX; 2]), None);
 }
 
-/// The table of loss scales: where f16 overflows, where a number is kept, where it is normal, to the last bit on both sides.
-#[test]
-fn thresholds_of_f16() {
-    let arith = Native::<f16>::new(Isa::PORTABLE);
-    for exponent in [0, 3, 7, 15, 16] {
-        let s = libm::exp2(f64::from(exponent));
-        let scaled = |g: f64| arith.value(arith.round(g * s));
-        let alone = |g: f64| {
-            let mut histogram = Histogram::default();
-            histogram.add(g);
-            at_scale(&histogram, Format::F16, exponent)
-        };
-        for edge in [65_520.0 / s, libm::exp2(-25.0) / s, libm::exp2(-14.0) / s] {
-            for g in [edge.next_down(), edge, edge.next_up()] {
-                let (at, advice) = (scaled(g), alone(g));
-                assert_eq!(advice.overflows, at.is_infinite(), "{g} at 2^{exponent}");
-                assert_eq!(advice.flushed == 1.0, at == 0.0, "{g} at 2^{exponent}");
-                // Just below the least normal number a number rounds up to it: the advice counts it as it is before rounding.
-                let below = g * s < libm::exp2(-14.0) && at != 0.0;
-                assert_eq!(advice.subnormal == 1.0, below, "{g} at 2^{exponent}");
-            }
-        }
-        assert!(scaled(65_520.0 / s).is_infinite() && scaled((65_520.0 / s).next_down()) == 65_504.0);
-        assert!(scaled(libm::exp2(-25.0) / s) == 0.0 && scaled((libm::exp2(-25.0) / s).next_up()) > 0.0);
-    }
-    // A gradient of exactly 1 overflows at PyTorch's first scale.
-    assert!(scaled_at(1.0, 16).is_infinite() && scaled_at(0.999, 16).is_finite());
-
-    fn scaled_at(g: f64, exponent: i32) -> f64 {
-        let mut numbers = [f16::round_from(g)];
-        scale(&Native::<f16>::new(Isa::PORTABLE), libm::exp2(f64::from(exponent)), &mut numbers).unwrap();
-        numbers[0].value()
-    }
-}
-
-/// Advice against brute force: every magnitude of a random gradient scaled and rounded, in each format.
-#[test]
-fn advice_is_what_rounding_does() {
-    let mut state = 7_u64;
-    let mut random = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 11
-    };
-    for format in [Format::F16, Format::BF16, Format::E5M2, Format::E4M3, Format::F32] {
-        for (low, span) in [(-40, 30), (-20, 10), (-150, 200), (0, 12)] {
-            let gradient: Vec<f64> = (0..300)
-                .map(|i| {
-                    let significand = if i % 5 == 0 { 1.0 } else { 1.0 + random() as f64 / libm::exp2(53.0) };
-                    let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
-                    sign * libm::scalbn(significand, low + (random() % span) as i32)
-                })
-                .collect();
-            let histogram = Histogram::of(&Native::<f64>::new(Isa::PORTABLE), &[&gradient]);
-            assert_eq!(histogram.nonzero(), 300);
-            let arith = Emulated::new(format, Rules::default(), 0);
-            let rounded =
-                |k: i32| gradient.iter().map(|&g| arith.round(libm::scalbn(g, k))).collect::<Vec<f64>>();
-            let zeros = |k: i32| rounded(k).iter().filter(|x| **x == 0.0).count();
-            let overflow = |k: i32| rounded(k).iter().any(|x| !x.is_finite());
-            for k in -10..60 {
-                let at = at_scale(&histogram, format, k);
-                assert_eq!(at.overflows, overflow(k), "{format} 2^{k}");
-                assert_eq!(at.flushed, zeros(k) as f64 / 300.0, "{format} 2^{k}");
-            }
-            let advice = advise(&histogram, format, 0.0, 0.1).unwrap();
-            let largest = advice.largest.unwrap();
-            assert!(!overflow(largest) && overflow(largest + 1), "{format}: largest 2^{largest}");
-            let lost = |k: i32| {
-                gradient.iter().filter(|g| libm::scalbn(g.abs(), k) < format.min_subnormal()).count()
-            };
-            match advice.recommended {
-                Some(k) => {
-                    assert!(lost(k) <= 30 && k <= largest, "{format}: recommended 2^{k}");
-                    assert!(k == 0 || lost(k - 1) > 30, "{format}: 2^{k} is not the least");
-                }
-                None => assert!((0..=largest).all(|k| lost(k) > 30), "{format}: there is one"),
-            }
-        }
-    }
-}
-
-/// Micikevicius et al. 2018: the activation gradients of Multibox SSD (67 % zeros, 2 % in [2^-34, 2^-32), 2 % in [2^-24, 2^-23), what lies below 2^-27 is
-/// irrelevant) need the scale 8; gradients down to 2^-31, as a scale of 128 suffices for bigLSTM; and those of networks that need none.
-#[test]
-fn published_scales() {
-    // Counts that agree with the percentages printed, per mille of all numbers; between them the histogram of the paper is a figure.
-    let ssd: Vec<(i32, u64)> = (-34..=-15)
-        .map(|e| {
-            (
-                e,
-                if e <= -33 {
-                    10
-                } else if e == -24 {
-                    20
-                } else {
-                    15
-                },
-            )
+/// A gradient of n numbers over some binades; every seventh is a zero.
+fn gradient(seed: u64, n: usize, binades: u64) -> Vec<f64> {
+    let mut random = draws(seed);
+    (0..n)
+        .map(|i| {
+            let significand = 1.0 + random(1 << 30) as f64 / f64::powi(2.0, 30);
+            let sign = if random(2) == 0 { 1.0 } else { -1.0 };
+            let exponent = random(binades) as i32;
+            if i % 7 == 6 { 0.0 * sign } else { sign * significand * f64::powi(2.0, -exponent) }
         })
-        .collect();
-    let of = |zeros, counts: &[(i32, u64)]| Histogram::from_binades(zeros, counts).unwrap();
-    let advice = |histogram: &Histogram, format| advise(histogram, format, IRRELEVANT_BELOW, 0.0).unwrap();
-    let f16 = advice(&of(670, &ssd), Format::F16);
-    assert_eq!(f16.recommended, Some(3), "{f16}");
-    assert!(f16.plain.flushed > 0.3 && f16.scaled.flushed < f16.plain.flushed && f16.survives());
-    assert_eq!(advice(&of(670, &ssd), Format::BF16).recommended, Some(0));
-    let lstm: Vec<(i32, u64)> = (-31..=-4).map(|e| (e, 5)).collect();
-    let f16 = advise(&of(0, &lstm), Format::F16, 0.0, 0.0).unwrap();
-    assert_eq!((f16.recommended, f16.largest), (Some(7), Some(18)), "{f16}");
-    let classification: Vec<(i32, u64)> = (-23..=0).map(|e| (e, 5)).collect();
-    assert_eq!(advice(&of(100, &classification), Format::F16).recommended, Some(0));
-    // Five bits of exponent are enough for e5m2 with a scale; e4m3 has 18 binades, and 28 are needed.
-    let e5m2 = advise(&of(0, &lstm), Format::E5M2, 0.0, 0.0).unwrap();
-    assert_eq!((e5m2.recommended, e5m2.survives()), (Some(15), true), "{e5m2}");
-    let e4m3 = advise(&of(0, &lstm), Format::E4M3, 0.0, 0.0).unwrap();
-    assert_eq!((e4m3.recommended, e4m3.largest, e4m3.survives()), (None, Some(11), false), "{e4m3}");
+        .collect()
 }
 
+/// In f64, where scaling loses nothing: the same bits as clipping the gradient that was never scaled, and as unscaling where the norm is within the limit.
 #[test]
-fn histograms_merge_and_refuse() {
-    let arith = Native::<f32>::new(Isa::PORTABLE);
-    let gradient = [0.0_f32, -0.0, 1.0, -1.5, 2.0, 1e-45, f32::INFINITY, f32::NAN, f32::MAX];
-    let whole = Histogram::of(&arith, &[&gradient]);
-    let mut parts = Histogram::of(&arith, &[&gradient[..4]]);
-    parts.merge(&Histogram::of(&arith, &[&gradient[4..], &[]]));
-    assert_eq!(whole, parts);
-    assert_eq!((whole.zeros, whole.infinities, whole.nans, whole.nonzero()), (2, 1, 1, 5));
-    assert_eq!(whole.binades().collect::<Vec<_>>(), [(-149, 1), (0, 2), (1, 1), (127, 1)]);
-    let advice = advise(&whole, Format::F16, 0.0, 0.0).unwrap();
-    assert!(!advice.survives(), "it is not finite: {advice}");
-    let empty = advise(&Histogram::default(), Format::F16, 0.0, 0.0).unwrap();
-    assert_eq!((empty.largest, empty.recommended, empty.plain.flushed), (None, Some(0), 0.0));
-    for (threshold, tolerance, name) in [
-        (-1.0, 0.0, "irrelevant-below"),
-        (f64::NAN, 0.0, "irrelevant-below"),
-        (0.0, 1.5, "tolerance"),
-        (0.0, f64::NAN, "tolerance"),
-    ] {
-        let error = advise(&whole, Format::F16, threshold, tolerance).unwrap_err();
-        assert!(matches!(error, GradientError::OutOfRange { what, .. } if what == name), "{error}");
+fn scaled_and_clipped_is_clipped() {
+    let arith = native::<f64>();
+    for seed in 0..40 {
+        let plain = gradient(seed, 60, 25);
+        for order in Order::EXACT {
+            let whole = norm(&arith, order, &[&plain]).to_f64();
+            for limit in [0.0, 1e-3, whole * 0.5, whole, whole * 1.5, 1e9, f64::INFINITY] {
+                let mut expected = plain.clone();
+                let (first, rest) = expected.split_at_mut(20);
+                let clipped =
+                    clip_by_norm(&arith, order, limit, NonFinite::Error, &mut [first, rest]).unwrap();
+                for log2_scale in [-900, -40, -3, 0, 3, 16, 24, 900] {
+                    let factor = f64::powi(2.0, log2_scale);
+                    let mut g = plain.clone();
+                    scale(&arith, factor, &mut g).unwrap();
+                    let (first, rest) = g.split_at_mut(20);
+                    let tensors: &mut [&mut [f64]] = &mut [first, rest];
+                    let report =
+                        unscale_and_clip(&arith, factor, order, limit, NonFinite::Error, tensors).unwrap();
+                    assert_same(&g, &expected);
+                    assert_eq!((report.norm, report.outcome), (clipped.norm, clipped.outcome));
+                }
+            }
+        }
     }
-    assert!(
-        Histogram::from_binades(0, &[(1024, 1)]).is_err()
-            && Histogram::from_binades(0, &[(-1075, 1)]).is_err()
-    );
 }
 
-/// The advice for a gradient holds for the gradient: scaled, stored and unscaled it keeps every bit that the format has.
+type Big = FBig<HalfEven, 2>;
+
+fn big(x: f64) -> Big {
+    Big::try_from(x).unwrap().with_precision(400).value()
+}
+
+/// `g / scale · min(1, limit · scale / ‖g‖)` with 400 bits, rounded to 53.
+fn exact(scale: f64, order: Order, limit: f64, scaled: &[f64]) -> Vec<f64> {
+    let zero = big(0.0);
+    let norm = match order {
+        Order::One => scaled.iter().fold(zero, |sum, &g| sum + big(g.abs())),
+        Order::Two => scaled.iter().fold(zero, |sum, &g| sum + big(g) * big(g)).sqrt(),
+        Order::Infinity => big(scaled.iter().fold(0.0, |max, g| g.abs().max(max))),
+        Order::Power(power) => panic!("no exact norm for {power:?}"),
+    };
+    let clips = norm > big(limit) * big(scale);
+    let each = scaled.iter().map(|&g| if clips { big(g) * big(limit) / &norm } else { big(g) / big(scale) });
+    each.map(|x| x.with_precision(53).value().to_f64().value()).collect()
+}
+
+/// How many units of the last place of `format` lie between `x` and its exact value.
+fn ulps(format: Format, x: f64, exact: f64) -> f64 {
+    let exponent = if exact == 0.0 { i32::MIN } else { libm::ilogb(exact) };
+    (x - exact).abs() / f64::powi(2.0, exponent.max(format.emin()) - format.precision() as i32 + 1)
+}
+
+/// Against 400 bits: one factor means one rounding, half a unit. Unscaling first, and clipping what that left, rounds twice and is up to 1 unit
+/// off; among subnormal numbers, which the scale had saved, that is all of a number.
 #[test]
-fn advice_keeps_what_it_says() {
-    let wide: Vec<f64> =
-        (0..2000).map(|i| libm::scalbn(1.0 + f64::from(i % 7) / 8.0, -36 + i % 20)).collect();
-    let histogram = Histogram::of(&Native::<f64>::new(Isa::PORTABLE), &[&wide]);
-    let advice = advise(&histogram, Format::F16, 0.0, 0.0).unwrap();
-    let arith = Native::<f16>::new(Isa::PORTABLE);
-    let s = libm::exp2(f64::from(advice.largest.unwrap()));
-    let stored: Vec<f16> = wide.iter().map(|&g| arith.round(g * s)).collect();
-    assert!(
-        stored.iter().zip(&wide).all(|(x, g)| x.value() / s == *g),
-        "largest scale 2^{:?}",
-        advice.largest
+fn one_rounding() {
+    fn worst<T: Real + Measured>(log2_scales: &[i32]) -> (f64, f64) {
+        let arith = native::<T>();
+        let (mut one, mut two) = (0.0_f64, 0.0_f64);
+        for (seed, order) in (0..60).flat_map(|seed| Order::EXACT.map(|order| (seed, order))) {
+            for &log2_scale in log2_scales {
+                let factor = f64::powi(2.0, log2_scale);
+                let scaled = values(&numbers::<T>(&gradient(seed, 40, 12)));
+                let unscaled_norm = norm(&native::<f64>(), order, &[&scaled]).to_f64() / factor;
+                for limit in [unscaled_norm * 0.37, unscaled_norm * 2.0] {
+                    let mut g = numbers::<T>(&scaled);
+                    unscale_and_clip(&arith, factor, order, limit, NonFinite::Error, &mut [&mut g]).unwrap();
+                    let mut twice = numbers::<T>(&scaled);
+                    unscale(&arith, factor, &mut twice).unwrap();
+                    clip_by_norm(&arith, order, limit, NonFinite::Error, &mut [&mut twice]).unwrap();
+                    for (i, exact) in exact(factor, order, limit, &scaled).into_iter().enumerate() {
+                        one = one.max(ulps(T::FORMAT, g[i].value(), exact));
+                        two = two.max(ulps(T::FORMAT, twice[i].value(), exact));
+                    }
+                }
+            }
+        }
+        (one, two)
+    }
+    // Beside the half unit: in f32 the factor is off by 2^-52 and the product by 2^-53 of the number, which is less than 2^-27 units.
+    let most = 0.5 + f64::powi(2.0, -27);
+    for (name, (one, two), doubles) in [
+        ("f16", worst::<f16>(&[-3, 0, 8, 16, 20, 24]), true),
+        ("bf16", worst::<bf16>(&[-3, 0, 8, 120, 128]), true),
+        ("f32", worst::<f32>(&[-3, 0, 16, 130, 140]), true),
+    ] {
+        println!("{name}: {one:.9} ulp at once, {two:.9} in two steps");
+        assert!(one <= most, "{name}: {one}");
+        assert_eq!(two > 0.6, doubles, "{name}: {two}");
+    }
+}
+
+/// The norm is that of the unscaled gradient even where the format could not hold one of its numbers.
+#[test]
+fn the_norm_needs_no_unscaled_numbers() {
+    let arith = native::<f16>();
+    let mut g = numbers::<f16>(&[3.0, 4.0, 0.0, -0.0]);
+    let report = unscale_and_clip(
+        &arith,
+        f64::powi(2.0, 40),
+        Order::Two,
+        f64::powi(2.0, -20),
+        NonFinite::Error,
+        &mut [&mut g],
     );
-    let mut unscaled: Vec<f16> = stored.clone();
-    unscale(&arith, s, &mut unscaled).unwrap();
-    assert!(
-        unscaled.iter().any(|x| x.value() == 0.0),
-        "in f16 itself they are lost again: unscale into a wider format"
-    );
+    let report = report.unwrap();
+    assert_eq!((report.norm.to_f64(), report.outcome), (5.0 * f64::powi(2.0, -40), Outcome::Kept));
+    assert_same(&values(&g), &[0.0, 0.0, 0.0, -0.0]);
+    // A scale below 1, for gradients that overflow without: the factor is above 1, and the norm, 5 · 2^20, none of f16.
+    let mut g = numbers::<f16>(&[3.0, -4.0]);
+    let report =
+        unscale_and_clip(&arith, f64::powi(2.0, -20), Order::Two, 100.0, NonFinite::Error, &mut [&mut g])
+            .unwrap();
+    assert_eq!((report.norm.to_f64(), report.outcome), (5.0 * f64::powi(2.0, 20), Outcome::Scaled));
+    assert_same(&values(&g), &[60.0, -80.0]);
+    // Limits and norms at both ends of f64.
+    let (arith, least) = (native::<f64>(), f64::from_bits(1));
+    for (factor, limit, expected) in [
+        (f64::MIN_POSITIVE, least, least),
+        (1.0 / f64::MIN_POSITIVE, least, least),
+        (f64::MIN_POSITIVE, 0.0, 0.0),
+        (f64::MIN_POSITIVE, 1.0, 0.5_f64.sqrt().next_down()),
+    ] {
+        let mut g = [f64::MAX, -f64::MAX];
+        unscale_and_clip(&arith, factor, Order::Two, limit, NonFinite::Error, &mut [&mut g]).unwrap();
+        assert_same(&g, &[expected, -expected]);
+    }
+    let mut none: [f64; 0] = [];
+    let report = unscale_and_clip(&arith, 8.0, Order::One, 0.0, NonFinite::Error, &mut [&mut none]).unwrap();
+    assert_eq!((report.norm.to_f64(), report.outcome), (0.0, Outcome::Kept));
+}
+
+/// The policies are those of clipping; gradients that are left alone stay scaled.
+#[test]
+fn policies() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    for (policy, input, expected, outcome) in [
+        (NonFinite::Propagate, [inf, 8.0, -16.0], [nan, 0.0, -0.0], Outcome::Spoiled),
+        (NonFinite::Propagate, [nan, 8.0, inf], [nan; 3], Outcome::Spoiled),
+        (NonFinite::AllNan, [inf, 8.0, -16.0], [nan; 3], Outcome::Spoiled),
+        (NonFinite::Skip, [inf, 8.0, -16.0], [inf, 8.0, -16.0], Outcome::Skipped),
+    ] {
+        let mut g = numbers::<f16>(&input);
+        let report = unscale_and_clip(&native::<f16>(), 8.0, Order::Two, 1.0, policy, &mut [&mut g]).unwrap();
+        assert_same(&values(&g), &expected);
+        assert_eq!((report.outcome, report.norm.is_finite()), (outcome, false));
+    }
+    let (mut first, mut second) = ([1.0_f32], [2.0, inf as f32]);
+    let tensors: &mut [&mut [f32]] = &mut [&mut first, &mut second];
+    let error = unscale_and_clip(&native(), 8.0, Order::Two, 1.0, NonFinite::Error, tensors).unwrap_err();
+    assert_eq!(error, GradientError::NonFinite { tensor: 1, index: 1, value: inf });
+    for limit in [-1.0, nan] {
+        let expected = format!("clip-norm = {limit} is out of range; allowed: 0 to inf");
+        let (finite, infinite): (&mut [f32], &mut [f32]) = (&mut first, &mut second);
+        for g in [finite, infinite] {
+            let error = unscale_and_clip(&native(), 8.0, Order::Two, limit, NonFinite::Propagate, &mut [g]);
+            assert_eq!(error.unwrap_err().to_string(), expected);
+        }
+    }
+    assert_eq!((first, second), ([1.0], [2.0, inf as f32]));
+}
+
+/// Number i of tensor t draws from stream t, i. The norm is 56 before and 7 after unscaling, so that the factor, 4.375 / 56 = 5 / 64, is exact.
+#[test]
+fn streams() {
+    let rules = Rules { rounding: Rounding::Stochastic, ..Rules::default() };
+    let arith = Emulated::new(Format::E4M3, rules, 3);
+    let (mut a, mut b) = ([7.0; 32], [7.0; 32]);
+    let tensors: &mut [&mut [f64]] = &mut [&mut a, &mut b];
+    let report = unscale_and_clip(&arith, 8.0, Order::Two, 4.375, NonFinite::Error, tensors).unwrap();
+    assert_eq!((report.norm.to_f64(), report.outcome), (7.0, Outcome::Scaled));
+    for (t, tensor) in [a, b].iter().enumerate() {
+        for (i, &got) in tensor.iter().enumerate() {
+            assert_eq!(got, arith.stream(t as u64).stream(i as u64).round(7.0 * 5.0 / 64.0));
+        }
+    }
+    assert!(a != b && a.iter().any(|x| *x != a[0]));
 }

@@ -1,41 +1,95 @@
 //! Which loss scale a gradient needs in a format.
 //!
-//! A number g becomes `round(g S)` in the format. Rounded to nearest it is 0 up to half the least subnormal number, that half included (the tie goes to even),
-//! and not finite from half an ulp above the largest number on. Between the least subnormal and the least normal number it keeps fewer bits than the format has.
+//! A number g becomes `round(g S)` in the format, to nearest, subnormals kept. It is 0 up to half the least number, that half included (the tie goes to even),
+//! and not finite from half a unit above the largest number on. Between the least number and the least normal one it keeps fewer bits than the
+//! format has. This is one rounding of the finished gradient; a backward pass in the format rounds at every layer, and what it has lost is not in the histogram of
+//! its result. So take the histogram from a gradient in a wider format, or in the format at a scale that kept it ([`Histogram::unscaled`]).
 
-use super::histogram::Histogram;
+use super::histogram::{Border, Histogram};
 use crate::error::GradientError;
-use gradchain_arith::{Format, Rules, round_f64};
+use gradchain_arith::Format;
 use std::fmt;
 
-/// The magnitude below which Micikevicius et al. (2018, section 3.2) found that a gradient may be dropped: 2^-27 "was irrelevant to the training of this model"
-/// (Multibox SSD), values from there to 2^-24 were needed. Hence their scale 8.
+/// The magnitude below which Micikevicius et al. (2018, section 3.2) found that a gradient may be dropped: values below 2^-27 "were irrelevant to the training of
+/// this model" (Multibox SSD), values from there to 2^-24 were needed. Hence their scale 8.
 pub const IRRELEVANT_BELOW: f64 = 1.0 / 134_217_728.0;
 
-/// What becomes of a gradient that is multiplied by a scale and rounded into a format, to nearest, subnormals kept.
+/// The formats of 16 and 8 bits that gradients are stored in.
+pub const NARROW_FORMATS: [Format; 4] = [Format::F16, Format::BF16, Format::E5M2, Format::E4M3];
+
+/// The largest and the smallest log2 of a loss scale.
+const LOG2_SCALES: std::ops::RangeInclusive<i32> = -1022..=1022;
+
+/// What becomes of a gradient that is multiplied by a scale and rounded into a format: a row of a table of scales.
+///
+/// The four fractions are of the finite numbers that are not zero; they add up to 1, or are all 0 where there are no such numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AtScale {
     /// log2 of the scale.
     pub log2_scale: i32,
-    /// Whether the largest magnitude becomes infinite (NaN in a format without infinities).
-    pub overflows: bool,
-    /// The fraction of the numbers that are not zero which become zero.
+    /// The fraction that becomes zero.
     pub flushed: f64,
-    /// The fraction of them that lie below the least normal number and do not become zero.
+    /// The fraction that becomes subnormal.
     pub subnormal: f64,
+    /// The fraction that becomes a normal number.
+    pub normal: f64,
+    /// The fraction that becomes infinite (NaN in a format without infinities).
+    pub overflowed: f64,
+    /// Whether a number overflows, or may: the largest is known by its binade only, and the upper end of that overflows.
+    pub overflows: bool,
 }
 
-/// What `histogram` becomes in `format` at the scale `2^log2_scale`. Infinities and NaNs stay out of the fractions; without numbers these are 0.
+/// What `histogram` becomes in `format` at the scale `2^log2_scale`; exact.
 pub fn at_scale(histogram: &Histogram, format: Format, log2_scale: i32) -> AtScale {
     let nonzero = histogram.nonzero();
-    let (flushed, below) =
-        (flushed(histogram, format, log2_scale), below_normal(histogram, format, log2_scale));
+    let [not_zero, normal, overflow] = [Border::not_zero, Border::normal, Border::overflow]
+        .map(|border| border(format).before_scaling(log2_scale));
+    let [to_zero, to_subnormal, to_normal] =
+        [not_zero, normal, overflow].map(|border| histogram.below(border));
     let fraction = |count: u64| if nonzero == 0 { 0.0 } else { count as f64 / nonzero as f64 };
     AtScale {
         log2_scale,
-        overflows: overflows(histogram, format, log2_scale),
-        flushed: fraction(flushed),
-        subnormal: fraction(below - flushed),
+        flushed: fraction(to_zero),
+        subnormal: fraction(to_subnormal - to_zero),
+        normal: fraction(to_normal - to_subnormal),
+        overflowed: fraction(nonzero - to_normal),
+        overflows: histogram.reaches(overflow),
+    }
+}
+
+impl AtScale {
+    /// The columns of the [`Display`](fmt::Display) of a row, in its widths; fractions in per cent.
+    pub const HEADER: &'static str = "  scale   % zero  % subnormal  % normal  % overflow";
+}
+
+impl fmt::Display for AtScale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AtScale { log2_scale, flushed, subnormal, normal, overflowed, .. } = self;
+        let [flushed, subnormal, normal, overflowed] =
+            [flushed, subnormal, normal, overflowed].map(|x| 100.0 * x);
+        let scale = format!("2^{log2_scale}");
+        write!(f, "{scale:>7} {flushed:>8.3} {subnormal:>12.3} {normal:>9.3} {overflowed:>11.3}")
+    }
+}
+
+/// What a gradient must keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Demand {
+    /// The bits that a number must keep, from 0 to the precision of the format. b bits are kept from 2^(b-1) times the least number of the format on: there the
+    /// rounding error is at most `2^-b |g|`, for b = p the unit roundoff of normal numbers. With b = 0 a number must not become zero, whatever else.
+    pub bits: u32,
+    /// Magnitudes below this may be lost; 0 for none. A number that is no power of two counts as the one below it.
+    pub irrelevant_below: f64,
+    /// The fraction of the numbers that are not zero which may be lost besides.
+    pub tolerance: f64,
+    /// Binades to leave free below the overflow, for gradients larger than these.
+    pub headroom: u32,
+}
+
+impl Default for Demand {
+    /// The criterion of Micikevicius et al. (2018): every number from 2^-27 on keeps its leading bit, and the largest does not overflow.
+    fn default() -> Demand {
+        Demand { bits: 1, irrelevant_below: IRRELEVANT_BELOW, tolerance: 0.0, headroom: 0 }
     }
 }
 
@@ -44,56 +98,68 @@ pub fn at_scale(histogram: &Histogram, format: Format, log2_scale: i32) -> AtSca
 pub struct Advice {
     /// The format.
     pub format: Format,
-    /// log2 of the largest power of two that no number overflows at; none without numbers.
+    /// The infinities and NaNs of the gradient, whose magnitudes nobody knows.
+    pub non_finite: u64,
+    /// log2 of the largest power of two at which no number overflows, less the headroom and at most 1022; none where no number can overflow.
     pub largest: Option<i32>,
-    /// log2 of the least power of two, from 1 on, at which no more numbers than may lie below the least number of the format: none if that overflows, or the
+    /// log2 of the least power of two that meets the demand: 0 where no scale is needed, below 0 only where 1 overflows. None if no scale does, or the
     /// gradient is not finite.
     pub recommended: Option<i32>,
+    /// The fraction of the numbers that are not zero which the demand counts as lost, at the scale of [`scaled`](Advice::scaled).
+    pub lost: f64,
     /// Without a scale.
     pub plain: AtScale,
     /// At the recommended scale; at the largest where there is none.
     pub scaled: AtScale,
 }
 
-/// The advice for `histogram` in `format`: the least scale at which, of the magnitudes from `irrelevant_below` on, at most the fraction `tolerance` of all
-/// numbers that are not zero lies below the least subnormal number. Such a number becomes zero, or, above half of it, is rounded up to it: no bit of it
-/// is right. [`IRRELEVANT_BELOW`] and 0 are Micikevicius' criterion.
+/// The advice for `histogram` in `format`. The least scale that meets the demand leaves the most room above.
 ///
 /// # Errors
-/// If `tolerance` lies outside 0 to 1, or `irrelevant_below` is negative, infinite or NaN.
-pub fn advise(
-    histogram: &Histogram,
-    format: Format,
-    irrelevant_below: f64,
-    tolerance: f64,
-) -> Result<Advice, GradientError> {
-    if !(0.0..=1.0).contains(&tolerance) {
-        return Err(GradientError::OutOfRange { what: "tolerance", value: tolerance, allowed: "0 to 1" });
+/// If a number of the demand lies outside its range; the error names it.
+pub fn advise(histogram: &Histogram, format: Format, demand: Demand) -> Result<Advice, GradientError> {
+    let Demand { bits, irrelevant_below, tolerance, headroom } = demand;
+    if bits > format.precision() {
+        let allowed = "0 to the precision of the format";
+        return Err(GradientError::OutOfRange { what: "bits", value: f64::from(bits), allowed });
     }
     if !(irrelevant_below >= 0.0 && irrelevant_below.is_finite()) {
         let allowed = "0 and finite positive numbers";
         return Err(GradientError::OutOfRange { what: "irrelevant-below", value: irrelevant_below, allowed });
     }
-    let relevant_from = match irrelevant_below {
-        0.0 => i32::MIN,
-        // The binade that holds it; what lies in the lower part of that binade counts as relevant.
-        limit => libm::ilogb(limit),
+    if !(0.0..=1.0).contains(&tolerance) {
+        return Err(GradientError::OutOfRange { what: "tolerance", value: tolerance, allowed: "0 to 1" });
+    }
+    let irrelevant = match irrelevant_below {
+        0.0 => 0,
+        limit => histogram.below(Border::power(libm::ilogb(limit))),
     };
-    let largest = largest_scale(histogram, format);
-    let may = tolerance * histogram.nonzero() as f64;
-    let lost = |k: i32| {
-        let below = (format.min_exponent() - k).max(relevant_from);
-        histogram.binades.range(relevant_from..below).map(|(_, binade)| binade.count).sum::<u64>()
+    let kept = match bits {
+        0 => Border::not_zero(format),
+        bits => Border::power(format.min_exponent() + bits as i32 - 1),
     };
-    let suffices = |k: &i32| lost(*k) as f64 <= may;
-    let finite = histogram.infinities == 0 && histogram.nans == 0;
+    let lost = |k: i32| histogram.below(kept.before_scaling(k)).saturating_sub(irrelevant);
+    let nonzero = histogram.nonzero();
+    let suffices = |k: &i32| lost(*k) as f64 <= tolerance * nonzero as f64;
+    let largest = largest_scale(histogram, format, headroom);
     let recommended = match largest {
-        _ if !finite => None,
+        _ if histogram.non_finite() > 0 => None,
         None => Some(0),
+        // A larger scale loses less: where 1 overflows, the largest is the best.
+        Some(largest) if largest < 0 => Some(largest).filter(|k| LOG2_SCALES.contains(k)).filter(suffices),
         Some(largest) => (0..=largest).find(suffices),
     };
-    let scaled = at_scale(histogram, format, recommended.or(largest).unwrap_or(0));
-    Ok(Advice { format, largest, recommended, plain: at_scale(histogram, format, 0), scaled })
+    let at = recommended.or(largest).unwrap_or(0);
+    let fraction = if nonzero == 0 { 0.0 } else { lost(at) as f64 / nonzero as f64 };
+    Ok(Advice {
+        format,
+        non_finite: histogram.non_finite(),
+        largest,
+        recommended,
+        lost: fraction,
+        plain: at_scale(histogram, format, 0),
+        scaled: at_scale(histogram, format, at),
+    })
 }
 
 impl Advice {
@@ -107,64 +173,40 @@ impl fmt::Display for Advice {
     /// One sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let AtScale { flushed, subnormal, .. } = self.scaled;
-        let percent = |fraction: f64| 100.0 * fraction;
+        let (format, percent) = (self.format, |fraction: f64| 100.0 * fraction);
+        let (zero, subnormal) = (percent(flushed), percent(subnormal));
         match (self.recommended, self.largest) {
             (Some(0), _) => write!(
                 f,
-                "{} needs no loss scale: {:.3} % of the numbers become zero, {:.3} % subnormal",
-                self.format,
-                percent(flushed),
-                percent(subnormal)
+                "{format} needs no loss scale: {zero:.3} % of the numbers become zero, {subnormal:.3} % subnormal"
             ),
             (Some(scale), largest) => write!(
                 f,
-                "{} needs the loss scale 2^{scale} (at most 2^{}): {:.3} % become zero instead of {:.3} %, {:.3} % subnormal",
-                self.format,
+                "{format} needs the loss scale 2^{scale} (at most 2^{}): {zero:.3} % become zero instead of {:.3} %, {subnormal:.3} % subnormal",
                 largest.unwrap_or(scale),
-                percent(flushed),
-                percent(self.plain.flushed),
-                percent(subnormal)
+                percent(self.plain.flushed)
             ),
-            (None, Some(largest)) => write!(
+            (None, _) if self.non_finite > 0 => {
+                write!(
+                    f,
+                    "{format}: no advice, {} numbers of the gradient are infinite or NaN",
+                    self.non_finite
+                )
+            }
+            (None, largest) => write!(
                 f,
-                "{} cannot hold the gradient: above the scale 2^{largest} it overflows, and there {:.3} % become zero",
-                self.format,
-                percent(flushed)
+                "{format} cannot hold the gradient: at the largest scale without overflow, 2^{}, {:.3} % are lost",
+                largest.unwrap_or(0),
+                percent(self.lost)
             ),
-            (None, None) => write!(f, "{} cannot hold the gradient: it has infinities or NaNs", self.format),
         }
     }
 }
 
-/// log2 of the largest power of two at which the largest magnitude does not overflow.
-fn largest_scale(histogram: &Histogram, format: Format) -> Option<i32> {
-    let (&top, _) = histogram.binades.last_key_value()?;
-    let scale = format.emax() - top;
-    Some(if overflows(histogram, format, scale) { scale - 1 } else { scale })
-}
-
-fn overflows(histogram: &Histogram, format: Format, log2_scale: i32) -> bool {
-    let Some((&top, binade)) = histogram.binades.last_key_value() else { return false };
-    match (top + log2_scale).cmp(&format.emax()) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Greater => true,
-        std::cmp::Ordering::Equal => {
-            let scaled = libm::scalbn(binade.largest, format.emax());
-            !round_f64(scaled, format, Rules::default(), 0).is_finite()
-        }
-    }
-}
-
-/// How many magnitudes become zero.
-fn flushed(histogram: &Histogram, format: Format, log2_scale: i32) -> u64 {
-    // Half the least subnormal number, which itself becomes zero.
-    let half = format.min_exponent() - 1 - log2_scale;
-    let whole: u64 = histogram.binades.range(..half).map(|(_, binade)| binade.count).sum();
-    whole + histogram.binades.get(&half).map_or(0, |binade| binade.powers)
-}
-
-/// How many magnitudes lie below the least normal number.
-fn below_normal(histogram: &Histogram, format: Format, log2_scale: i32) -> u64 {
-    let normal = format.emin() - log2_scale;
-    histogram.binades.range(..normal).map(|(_, binade)| binade.count).sum()
+/// log2 of the largest power of two at which the largest magnitude does not overflow, less the headroom.
+fn largest_scale(histogram: &Histogram, format: Format, headroom: u32) -> Option<i32> {
+    let edge = format.emax() - histogram.top()?;
+    let edge = if histogram.reaches(Border::overflow(format).before_scaling(edge)) { edge - 1 } else { edge };
+    // More headroom than f64 has binades changes nothing.
+    Some((edge - headroom.min(10_000) as i32).min(*LOG2_SCALES.end()))
 }

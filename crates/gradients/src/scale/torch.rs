@@ -1,8 +1,9 @@
 //! torch.amp.GradScaler, bit for bit: what the scale of [`DynamicScale`](super::DynamicScale) is compared with.
 //!
-//! Formulas of PyTorch 2.15 on the CPU. The scale is an f32 that has no floor: overflow after overflow takes it through subnormals to 0, where it stays, and
+//! Formulas of PyTorch 2.15 on the CPU (`torch/amp/grad_scaler.py`, `aten/src/ATen/native/cpu/AmpGradScalerKernels.cpp`). The scale is an f32 that has no floor: overflow after overflow takes it through subnormals to 0, where it stays, and
 //! gradients are then multiplied by infinity.
 
+use super::dynamic::Decision;
 use crate::error::GradientError;
 use gradchain_arith::{Format, Real};
 
@@ -17,15 +18,25 @@ pub struct TorchScaler {
 }
 
 impl TorchScaler {
-    /// A scaler with these parameters, which torch does not check: its defaults are 65536, 2, 0.5 and 2000.
+    /// A scaler with these parameters; torch's defaults are 65536, 2, 0.5 and 2000. The first scale is rounded to f32; like the interval it may be anything, 0
+    /// too, as in torch.
+    ///
+    /// # Errors
+    /// Where torch refuses: if the growth factor is not above 1, or the backoff factor not below 1.
     pub fn new(
         init_scale: f64,
         growth_factor: f64,
         backoff_factor: f64,
         growth_interval: u64,
-    ) -> TorchScaler {
+    ) -> Result<TorchScaler, GradientError> {
+        let check = |what, value, allowed, right: bool| match right {
+            true => Ok(()),
+            false => Err(GradientError::OutOfRange { what, value, allowed }),
+        };
+        check("growth_factor", growth_factor, "numbers above 1", growth_factor > 1.0)?;
+        check("backoff_factor", backoff_factor, "numbers below 1", backoff_factor < 1.0)?;
         let scale = init_scale as f32;
-        TorchScaler { scale, growth_factor, backoff_factor, growth_interval, growth_tracker: 0 }
+        Ok(TorchScaler { scale, growth_factor, backoff_factor, growth_interval, growth_tracker: 0 })
     }
 
     /// The scale.
@@ -55,11 +66,7 @@ impl TorchScaler {
     /// For f16 gradients, as torch does.
     pub fn unscale<T: Real>(&self, gradients: &mut [T]) -> Result<bool, GradientError> {
         if T::FORMAT == Format::F16 {
-            return Err(GradientError::Unknown {
-                kind: "format of gradients to unscale",
-                text: "f16".to_owned(),
-                known: "bf16, f32, f64 (torch: Attempting to unscale FP16 gradients.)".to_owned(),
-            });
+            return Err(GradientError::TorchRefuses("Attempting to unscale FP16 gradients."));
         }
         let inverse = (1.0 / f64::from(self.scale)) as f32;
         let mut found = false;
@@ -77,18 +84,24 @@ impl TorchScaler {
         Ok(found)
     }
 
-    /// Whether `step` updates the parameters of an optimizer: unless one of its gradients was not finite. At scale 0 the gradients become NaN in
+    /// `step`: the parameters of an optimizer are updated unless one of its gradients was not finite. At scale 0 the gradients become NaN in
     /// [`unscale`](TorchScaler::unscale), after that question was asked, and the step is taken.
-    pub fn steps(&self, found_non_finite: bool) -> bool {
-        !found_non_finite
+    pub fn step(&self, found_non_finite: bool) -> Decision {
+        if found_non_finite { Decision::Skip } else { Decision::Step }
     }
 
-    /// `update()`: the scale moves after a step, once for all optimizers.
-    pub fn update(&mut self, found_non_finite: &[bool]) {
+    /// `update()`: the scale moves after a step, once for all optimizers, by what [`unscale`](TorchScaler::unscale) said of each.
+    ///
+    /// # Errors
+    /// For no optimizer at all, as torch does.
+    pub fn update(&mut self, found_non_finite: &[bool]) -> Result<(), GradientError> {
+        if found_non_finite.is_empty() {
+            return Err(GradientError::TorchRefuses("No inf checks were recorded prior to update."));
+        }
         if found_non_finite.contains(&true) {
             self.scale = (f64::from(self.scale) * self.backoff_factor) as f32;
             self.growth_tracker = 0;
-            return;
+            return Ok(());
         }
         self.growth_tracker += 1;
         if self.growth_tracker == self.growth_interval {
@@ -98,6 +111,7 @@ impl TorchScaler {
             }
             self.growth_tracker = 0;
         }
+        Ok(())
     }
 
     /// `update(new_scale)`: sets the scale and leaves the tracker.
