@@ -33,10 +33,11 @@ pub use progress::{LayerProgress, NonFinite, Place, Progress};
 pub use recipe::{Clip, LossScale, Momentum, OnNonFinite, Recipe, TrainError};
 
 use crate::loss::Targets;
-use crate::network::{Network, Wiring};
-use crate::pass::{ChainArithmetic, Rounded, backward, bias_gradient, forward, weight_gradient};
+use crate::network::{Layer, Network, Wiring};
+use crate::pass::{ChainArithmetic, Rounded, backward, forward};
 use gradchain_arith::Arithmetic;
-use gradchain_gradients::{Order, norm, unscale};
+use gradchain_gradients::unscale;
+use gradchain_kernels::Shape;
 use progress::two_norm;
 use update::{Tensor, Updated, clip};
 
@@ -66,6 +67,10 @@ pub struct Trainer<K: ChainArithmetic, S: Arithmetic> {
     first: Vec<usize>,
     input: Vec<K::Number>,
     upstream: Vec<K::Number>,
+    /// The gradient of one tensor, as the passes give it.
+    product: Vec<K::Number>,
+    /// As many ones as samples: the gradient of a bias is that of a weight whose input is 1.
+    ones: Vec<K::Number>,
     progress: Progress,
     steps: u64,
     last_change: f64,
@@ -102,6 +107,8 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
             first,
             input: Vec::new(),
             upstream: Vec::new(),
+            product: Vec::new(),
+            ones: Vec::new(),
             steps: 0,
             last_change: f64::NAN,
         };
@@ -115,20 +122,19 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
     /// If input or targets do not fit the network. Nothing has been changed then.
     pub fn step(&mut self, samples: Samples<'_>) -> Result<&Progress, TrainError> {
         self.gradients(samples)?;
-        let found = !self.progress.gradient_norm.is_finite();
-        self.progress.skipped = found && self.recipe.non_finite == OnNonFinite::Skip;
+        let (storage, recipe) = (self.storage.stream(self.steps).stream(1), self.recipe);
+        let mut gradients: Vec<&mut [S::Number]> =
+            self.tensors.iter_mut().map(|tensor| tensor.gradient.as_mut_slice()).collect();
+        let (norm, clipped) = clip(&storage, recipe.clip, recipe.non_finite, &mut gradients)?;
+        let progress = &mut self.progress;
+        (progress.gradient_norm, progress.clipped, progress.turn) = (norm, clipped, None);
+        progress.skipped = !norm.is_finite() && recipe.non_finite == OnNonFinite::Skip;
         let before = std::mem::replace(&mut self.last_change, 0.0);
-        self.progress.turn = None;
-        if self.progress.skipped {
-            self.progress
-                .layers
-                .iter_mut()
-                .for_each(|layer| (layer.update_ratio, layer.lost_updates) = (0.0, 0));
+        if progress.skipped {
+            for layer in &mut progress.layers {
+                (layer.update_ratio, layer.lost_updates) = (0.0, 0);
+            }
         } else {
-            let mut gradients: Vec<&mut [S::Number]> =
-                self.tensors.iter_mut().map(|tensor| tensor.gradient.as_mut_slice()).collect();
-            self.progress.clipped =
-                clip(&self.storage.stream(self.steps).stream(1), self.recipe.clip, &mut gradients)?;
             self.update(before);
             self.refresh();
         }
@@ -217,38 +223,44 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
         }
         let storage = self.storage.stream(self.steps).stream(0);
         let (tensors, first, layers) = (&mut self.tensors, &self.first, &self.network.layers);
-        let mut unscaled = Ok(());
+        let (product, ones, zero) = (&mut self.product, &mut self.ones, arith.round(0.0));
+        ones.clear();
+        ones.resize(batch, arith.round(1.0));
         backward(&arith, &self.rounded, setting, Some(&trace), batch, &self.upstream, |step| {
             let t = depth - step.passed;
-            progress.look(&arith, Place::HiddenGradient, t, step.gradient);
+            // The gradient of the input, t = 0, changes no parameter, whatever becomes of it.
             if t > 0 {
+                progress.look(&arith, Place::HiddenGradient, t, step.gradient);
                 // Exact but for what f64 itself cannot hold.
                 let values = step.gradient.iter().map(|&g| arith.value(g) / factor);
                 progress.layers[t - 1].hidden_gradient = two_norm(values);
             }
             let Some(delta) = step.delta else { return };
-            let mut take = |number: usize, gradient: &[K::Number]| {
-                progress.look(&arith, Place::ParameterGradient, t + 1, gradient);
-                let tensor: &mut Tensor<S::Number> = &mut tensors[number];
-                let storage = storage.stream(number as u64);
-                tensor.take_gradient(&storage, gradient.iter().map(|&g| arith.value(g)));
-                if factor != 1.0 && unscaled.is_ok() {
-                    unscaled = unscale(&storage.stream(u64::MAX), factor, &mut tensor.gradient);
-                }
+            let Layer { outputs, inputs, ref bias, .. } = layers[t];
+            let mut take = |number: usize, arith: &K, h: &[K::Number], columns: usize| {
+                product.clear();
+                product.resize(outputs * columns, zero);
+                let shape = Shape { rows: outputs, inner: batch, columns };
+                arith.transposed_times(setting.summation, delta, h, product, shape);
+                progress.look(arith, Place::ParameterGradient, t + 1, product);
+                let values = product.iter().map(|&g| arith.value(g));
+                tensors[number].take_gradient(&storage.stream(number as u64), values);
             };
-            let h = &trace.post[t];
-            take(first[t], &weight_gradient(&stream(2, t), setting.summation, batch, delta, h));
-            if layers[t].bias.is_some() {
-                take(first[t] + 1, &bias_gradient(&stream(3, t), setting.summation, batch, delta));
+            take(first[t], &stream(2, t), &trace.post[t], inputs);
+            if bias.is_some() {
+                take(first[t] + 1, &stream(3, t), ones, 1);
             }
         })?;
-        unscaled?;
+        if factor != 1.0 {
+            for (number, tensor) in tensors.iter_mut().enumerate() {
+                let storage = storage.stream((first.len() * 2 + number) as u64);
+                unscale(&storage, factor, &mut tensor.gradient)?;
+            }
+        }
         for (layer, &first) in progress.layers.iter_mut().zip(first) {
             let gradient = &tensors[first].gradient;
             layer.weight_gradient = two_norm(gradient.iter().map(|&g| self.storage.value(g)));
         }
-        let gradients: Vec<&[S::Number]> = tensors.iter().map(|tensor| tensor.gradient.as_slice()).collect();
-        progress.gradient_norm = norm(&self.storage, Order::Two, &gradients);
         Ok(())
     }
 
@@ -314,7 +326,7 @@ fn check<K: ChainArithmetic, S: Arithmetic>(
         return Err(TrainError::Wiring(remedy));
     }
     unscale(storage, recipe.loss_scale.factor(), &mut [])?;
-    clip(storage, recipe.clip, &mut [])?;
+    clip(storage, recipe.clip, recipe.non_finite, &mut [])?;
     remedy.apply(arith, &mut [])?;
     Ok(())
 }

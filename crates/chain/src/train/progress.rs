@@ -43,7 +43,7 @@ pub struct LayerProgress {
 pub struct NonFinite {
     /// In which numbers.
     pub place: Place,
-    /// Of which layer, from 1; layer 0 is the input, and has a gradient.
+    /// Of which layer, from 1.
     pub layer: usize,
 }
 
