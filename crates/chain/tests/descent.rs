@@ -9,7 +9,7 @@ use gradchain_chain::{
     ChainArithmetic, Digits, Draw, Init, Layer, Loss, Network, Setting, Targets, Upstream, Wiring, batches,
     draw_ends,
 };
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{Remedy, ScaleRule};
 
 const PLAIN: Setting = Setting { summation: Summation::Wide, path: Path::Fused, remedy: Remedy::None };
 
@@ -331,6 +331,49 @@ fn steps_that_overflow() {
     assert_eq!(history.outcome(), Outcome::Diverges { step: 0, non_finite: found });
 }
 
+/// What is given is rounded to nearest, whatever the rounding of the updates.
+#[test]
+fn first_weights_are_rounded_to_nearest() {
+    let rules = Rules { rounding: Rounding::Stochastic, ..Rules::default() };
+    let stochastic = Emulated::new(Format::BF16, rules, 3);
+    let nearest = Emulated::new(Format::BF16, Rules::default(), 0);
+    let network = Draw::square(Init::Gaussian, 8, 2, Activation::Identity, 3).network();
+    let trainer =
+        Trainer::new(stochastic.clone(), nearest.clone(), stochastic, &network, squared(0.0)).unwrap();
+    for (got, given) in trainer.network().layers.iter().zip(&network.layers) {
+        let rounded: Vec<f64> = given.weights.iter().map(|&w| nearest.round(w)).collect();
+        assert_eq!(got.weights, rounded);
+    }
+}
+
+/// Gradients of 100 in f16 from PyTorch's 2^16 on: 7 halvings, each of them a skipped step, to 2^9, where 51200 fits. Then the scale is doubled after 3 clean
+/// steps, and halved again.
+#[test]
+fn a_dynamic_loss_scale_finds_the_range() {
+    let arith = native::<f16>();
+    let rule = ScaleRule { interval: 3, ..ScaleRule::default() };
+    let recipe = Recipe { loss_scale: LossScale::Dynamic(rule), ..squared(0.0) };
+    let mut trainer = Trainer::new(arith, arith, native::<f32>(), &scalars(&[1.0]), recipe).unwrap();
+    let mut history = History::default();
+    let mut scales = Vec::new();
+    for _ in 0..12 {
+        let progress = trainer.step(sample(&[1.0], &[-99.0])).unwrap();
+        scales.push((libm::log2(progress.loss_scale), progress.skipped));
+        assert!(progress.skipped || progress.layers[0].weight_gradient == 100.0);
+        history.push(progress);
+    }
+    let mut expected: Vec<(f64, bool)> = (10..=16).rev().map(|power| (f64::from(power), true)).collect();
+    expected.extend([(9.0, false), (9.0, false), (9.0, false), (10.0, true), (9.0, false)]);
+    assert_eq!(scales, expected);
+    assert_eq!((history.skipped, history.outcome()), (8, Outcome::Stalls));
+    // Another learning rate keeps the scale, another rule begins anew.
+    trainer.set_recipe(Recipe { learning_rate: 0.1, ..recipe }).unwrap();
+    assert_eq!(trainer.loss_scale(), 512.0);
+    let again = LossScale::Dynamic(ScaleRule { interval: 4, ..rule });
+    trainer.set_recipe(Recipe { loss_scale: again, ..recipe }).unwrap();
+    assert_eq!(trainer.loss_scale(), 65536.0);
+}
+
 /// Where the first infinity arises: 300 in each of four layers leaves f16 in the second; the loss of an output that f64 cannot square; a weight that is moved
 /// out of its format.
 #[test]
@@ -373,37 +416,59 @@ fn weight_gradients_of_a_linear_network_are_equal_over_the_layers() {
     assert!(error < 0.06 && mean.abs() < 4.0 * error, "{mean} +- {error}");
 }
 
-/// Parameters after some steps on digits, in every arithmetic: the same bits on every instruction set, and in emulation.
+/// The network after some steps on digits, with every part of a recipe, and how its steps turned.
+fn trained<K: ChainArithmetic, S: Arithmetic>(
+    arith: &K,
+    storage: &S,
+    loss_scale: LossScale,
+) -> (Network, Vec<Option<f64>>) {
+    let draw = Draw::square(Init::Torch, 9, 3, Activation::Tanh, 5);
+    let draw = Draw { inputs: Digits::PIXELS, outputs: Digits::CLASSES, ..draw };
+    let network = Network { output: Activation::Identity, ..draw.network() };
+    let recipe = Recipe {
+        momentum: Momentum::Nesterov(0.9),
+        clip: Clip::Norm(0.75),
+        loss_scale,
+        ..Recipe::sgd(Loss::CrossEntropy, PLAIN, 0.1)
+    };
+    let mut trainer = Trainer::new(arith.clone(), arith.clone(), storage.clone(), &network, recipe).unwrap();
+    let mut clipped = 0;
+    let turns = batches(5, 512, 7).take(4).map(|numbers| {
+        let digits = Digits::built_in().select(&numbers).unwrap();
+        let targets = Targets::Classes(&digits.labels);
+        let progress = trainer.step(Samples { batch: 7, input: &digits.pixels, targets }).unwrap();
+        clipped += usize::from(progress.clipped);
+        progress.turn
+    });
+    let turns = turns.collect();
+    assert!((1..=3).contains(&clipped), "{clipped} of 4 steps clipped");
+    (trainer.network(), turns)
+}
+
+/// A power of two goes through passes that do not underflow and comes off before the gradients are clipped.
+#[test]
+fn in_f64_a_loss_scale_changes_no_bit() {
+    let arith = native::<f64>();
+    let plain = trained(&arith, &arith, LossScale::None);
+    assert_eq!(trained(&arith, &arith, LossScale::Static(65536.0)), plain);
+    assert_eq!(trained(&arith, &arith, LossScale::Static(1.0 / 64.0)), plain);
+    assert_eq!(trained(&arith, &arith, LossScale::Dynamic(ScaleRule::default())), plain);
+}
+
+/// In every arithmetic the same bits on every instruction set, and in emulation.
 #[test]
 fn the_bits_do_not_depend_on_the_instruction_set() {
-    fn trained<K: ChainArithmetic, S: Arithmetic>(arith: &K, storage: &S) -> (Network, Vec<Option<f64>>) {
-        let draw = Draw::square(Init::Torch, 9, 3, Activation::Tanh, 5);
-        let draw = Draw { inputs: Digits::PIXELS, outputs: Digits::CLASSES, ..draw };
-        let network = Network { output: Activation::Identity, ..draw.network() };
-        let recipe = Recipe {
-            momentum: Momentum::Nesterov(0.9),
-            clip: Clip::Norm(1.5),
-            loss_scale: LossScale::Static(8.0),
-            ..Recipe::sgd(Loss::CrossEntropy, PLAIN, 0.1)
-        };
-        let mut trainer =
-            Trainer::new(arith.clone(), arith.clone(), storage.clone(), &network, recipe).unwrap();
-        let turns = batches(5, 512, 7).take(4).map(|numbers| {
-            let digits = Digits::built_in().select(&numbers).unwrap();
-            let targets = Targets::Classes(&digits.labels);
-            trainer.step(Samples { batch: 7, input: &digits.pixels, targets }).unwrap().turn
-        });
-        let turns = turns.collect();
-        (trainer.network(), turns)
+    fn with_scale<K: ChainArithmetic, S: Arithmetic>(arith: &K, storage: &S) -> (Network, Vec<Option<f64>>) {
+        trained(arith, storage, LossScale::Static(8.0))
     }
     let nearest = |format| Emulated::new(format, Rules::default(), 0);
     let double = native::<f64>();
     for isa in Isa::available() {
         let (f16, bf16) = (Native::<f16>::new(isa), Native::<bf16>::new(isa));
-        assert_eq!(trained(&f16, &f16), trained(&nearest(Format::F16), &nearest(Format::F16)));
-        assert_eq!(trained(&bf16, &double), trained(&nearest(Format::BF16), &double));
-        assert_eq!(trained(&Native::<f32>::new(isa), &double), trained(&native::<f32>(), &double));
-        assert_eq!(trained(&Native::<f64>::new(isa), &double), trained(&double, &double));
+        assert_eq!(with_scale(&f16, &f16), with_scale(&nearest(Format::F16), &nearest(Format::F16)));
+        assert_eq!(with_scale(&bf16, &double), with_scale(&nearest(Format::BF16), &double));
+        assert_eq!(with_scale(&Native::<f32>::new(isa), &double), with_scale(&native::<f32>(), &double));
+        assert_eq!(with_scale(&Native::<f64>::new(isa), &double), with_scale(&double, &double));
     }
 }
 
@@ -426,6 +491,13 @@ fn bad_recipes_and_samples_are_refused() {
         (
             Recipe { loss_scale: LossScale::Static(3.0), ..good },
             "loss-scale = 3 is out of range; allowed: the powers of two",
+        ),
+        (
+            Recipe {
+                loss_scale: LossScale::Dynamic(ScaleRule { interval: 0, ..ScaleRule::default() }),
+                ..good
+            },
+            "interval = 0 is out of range; allowed: 1 and more",
         ),
         (with(Remedy::ClipNorm(-2.0)), "clip-norm = -2"),
         (with(Remedy::LossScale(2.0)), "remedy = loss-scale:2 does nothing between the layers"),

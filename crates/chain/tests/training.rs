@@ -1,9 +1,9 @@
 //! Training beside PyTorch's traces: losses, gradient norms and outcomes of 63 runs.
 
 use gradchain_activations::{Activation, Path};
-use gradchain_arith::{Isa, Native, Summation};
+use gradchain_arith::{Arithmetic, Isa, Native, Summation};
 use gradchain_chain::train::{Clip, History, Recipe, Samples, Trainer};
-use gradchain_chain::{Digits, Layer, Loss, Network, Setting, Targets};
+use gradchain_chain::{ChainArithmetic, Digits, Layer, Loss, Network, Setting, Targets};
 use gradchain_gradients::Remedy;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -126,11 +126,16 @@ fn name_of(outcome: &str) -> &'static str {
     }
 }
 
-/// PyTorch clips by `limit / (norm + 10^-6)` where that is below 1, this project by `limit / norm`: the limit that makes ours into theirs.
-fn with_epsilon(clip: Clip, norm: f64) -> Clip {
-    match clip {
-        Clip::Norm(limit) => Clip::Norm(limit * (norm / (norm + 1e-6))),
-        Clip::None | Clip::Value(_) => clip,
+/// PyTorch clips by `limit / (norm + 10^-6)` where that is below 1, this project by `limit / norm`: gives the next step the limit that makes ours into theirs.
+fn clip_as_pytorch<K: ChainArithmetic, S: Arithmetic>(
+    trainer: &mut Trainer<K, S>,
+    run: &Run<'_>,
+    digits: &Digits,
+) {
+    if let Clip::Norm(limit) = run.clip {
+        let norm = trainer.clone().step(samples(digits)).unwrap().gradient_norm.to_f64();
+        let clip = Clip::Norm(limit * (norm / (norm + 1e-6)));
+        trainer.set_recipe(Recipe { clip, ..recipe(run) }).unwrap();
     }
 }
 
@@ -157,10 +162,7 @@ fn losses_and_gradients_are_those_of_the_traces() {
         let network = traces.network(run.activation);
         let mut trainer = Trainer::new(arith, arith, arith, &network, recipe(run)).unwrap();
         for (k, digits) in batches.iter().enumerate().take(run.comparable) {
-            if let Clip::Norm(_) = run.clip {
-                let norm = trainer.clone().step(samples(digits)).unwrap().gradient_norm.to_f64();
-                trainer.set_recipe(Recipe { clip: with_epsilon(run.clip, norm), ..recipe(run) }).unwrap();
-            }
+            clip_as_pytorch(&mut trainer, run, digits);
             let progress = trainer.step(samples(digits)).unwrap();
             let context = format!("{} step {k}: {progress:?}", run.id);
             assert!(close(progress.loss, run.loss[k], 1e-8), "{context}, expected {}", run.loss[k]);
@@ -206,7 +208,7 @@ fn outcomes_are_those_of_the_traces() {
             history.push(progress);
         }
         assert_eq!(history.outcome().name(), name_of(run.outcome), "{}: {:?}", run.id, history.losses);
-        assert_eq!((history.non_finite, history.lost_updates > 0), (None, history.lost_updates > 0));
+        assert_eq!(history.non_finite, None, "{}", run.id);
     }
 }
 
@@ -224,8 +226,7 @@ fn f32_stays_as_near_as_the_sensitivity_allows() {
             Trainer::new(arith, arith, arith, &traces.network(run.activation), recipe(run)).unwrap();
         let (mut sensitivity, mut theirs) = (0.0_f64, 0.0_f64);
         for (k, digits) in batches.iter().enumerate().take(run.comparable) {
-            let norm = trainer.clone().step(samples(digits)).unwrap().gradient_norm.to_f64();
-            trainer.set_recipe(Recipe { clip: with_epsilon(run.clip, norm), ..recipe(run) }).unwrap();
+            clip_as_pytorch(&mut trainer, run, digits);
             let loss = trainer.step(samples(digits)).unwrap().loss;
             // Both leave f32 at the same step.
             assert_eq!(loss.is_finite(), run.loss_f32[k].is_finite(), "{} step {k}: {loss}", run.id);

@@ -36,7 +36,7 @@ use crate::loss::Targets;
 use crate::network::{Layer, Network, Wiring};
 use crate::pass::{ChainArithmetic, Rounded, backward, forward};
 use gradchain_arith::Arithmetic;
-use gradchain_gradients::unscale;
+use gradchain_gradients::{DynamicScale, unscale};
 use gradchain_kernels::Shape;
 use progress::two_norm;
 use update::{Tensor, Updated, clip};
@@ -59,6 +59,8 @@ pub struct Trainer<K: ChainArithmetic, S: Arithmetic> {
     inputs: K,
     storage: S,
     recipe: Recipe,
+    /// The loss scale, where it moves.
+    scale: Option<DynamicScale>,
     /// The network as it was given: shapes, activations and wiring; its parameters are those of `tensors`.
     network: Network,
     rounded: Rounded<K::Number>,
@@ -77,7 +79,7 @@ pub struct Trainer<K: ChainArithmetic, S: Arithmetic> {
 }
 
 impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
-    /// Training of `network` from the weights that it has, rounded into `storage`.
+    /// Training of `network` from the weights that it has: rounded by `inputs` if `storage` is of the same format, and by `storage` otherwise.
     ///
     /// # Errors
     /// If a number of the recipe is out of range, or its remedy has no place in training or is not how the network is wired.
@@ -88,12 +90,15 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
         network: &Network,
         recipe: Recipe,
     ) -> Result<Trainer<K, S>, TrainError> {
-        check(&arith, &storage, network, &recipe)?;
+        let scale = check(&arith, &storage, network, &recipe)?;
+        let own_format = storage.format() == inputs.format();
+        let first_value = |x: f64| if own_format { inputs.value(inputs.round(x)) } else { x };
         let (mut tensors, mut first) = (Vec::new(), Vec::new());
         for (t, layer) in network.layers.iter().enumerate() {
             first.push(tensors.len());
-            tensors.push(Tensor::new(&storage, t, &layer.weights));
-            tensors.extend(layer.bias.as_deref().map(|bias| Tensor::new(&storage, t, bias)));
+            for values in std::iter::once(&layer.weights).chain(&layer.bias) {
+                tensors.push(Tensor::new(&storage, t, values.iter().map(|&x| first_value(x))));
+            }
         }
         let mut trainer = Trainer {
             rounded: Rounded::of(&inputs, network),
@@ -103,6 +108,7 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
             inputs,
             storage,
             recipe,
+            scale,
             tensors,
             first,
             input: Vec::new(),
@@ -122,13 +128,17 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
     /// If input or targets do not fit the network. Nothing has been changed then.
     pub fn step(&mut self, samples: Samples<'_>) -> Result<&Progress, TrainError> {
         self.gradients(samples)?;
-        let (storage, recipe) = (self.storage.stream(self.steps).stream(1), self.recipe);
+        let storage = self.storage.stream(self.steps).stream(1);
+        let non_finite = if self.scale.is_some() { OnNonFinite::Skip } else { self.recipe.non_finite };
         let mut gradients: Vec<&mut [S::Number]> =
             self.tensors.iter_mut().map(|tensor| tensor.gradient.as_mut_slice()).collect();
-        let (norm, clipped) = clip(&storage, recipe.clip, recipe.non_finite, &mut gradients)?;
+        let (norm, clipped) = clip(&storage, self.recipe.clip, non_finite, &mut gradients)?;
         let progress = &mut self.progress;
         (progress.gradient_norm, progress.clipped, progress.turn) = (norm, clipped, None);
-        progress.skipped = !norm.is_finite() && recipe.non_finite == OnNonFinite::Skip;
+        progress.skipped = !norm.is_finite() && non_finite == OnNonFinite::Skip;
+        if let Some(scale) = &mut self.scale {
+            scale.update(!norm.is_finite());
+        }
         let before = std::mem::replace(&mut self.last_change, 0.0);
         if progress.skipped {
             for layer in &mut progress.layers {
@@ -186,14 +196,26 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
         &self.recipe
     }
 
-    /// Goes on by another recipe: a schedule of learning rates, say.
+    /// Goes on by another recipe: a schedule of learning rates, say. Velocities stay, and so does a dynamic loss scale whose rule is the same.
     ///
     /// # Errors
     /// As [`new`](Trainer::new). Nothing has been changed then.
     pub fn set_recipe(&mut self, recipe: Recipe) -> Result<(), TrainError> {
-        check(&self.arith, &self.storage, &self.network, &recipe)?;
+        let scale = check(&self.arith, &self.storage, &self.network, &recipe)?;
+        if recipe.loss_scale != self.recipe.loss_scale {
+            self.scale = scale;
+        }
         self.recipe = recipe;
         Ok(())
+    }
+
+    /// The loss scale of the next step, 1 where there is none.
+    pub fn loss_scale(&self) -> f64 {
+        match (&self.scale, self.recipe.loss_scale) {
+            (Some(scale), _) => scale.scale(),
+            (None, LossScale::Static(factor)) => factor,
+            (None, LossScale::None | LossScale::Dynamic(_)) => 1.0,
+        }
     }
 
     /// The passes on `samples`: fills the gradients of all tensors, unscaled, and what `progress` says of them.
@@ -202,7 +224,7 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
         self.round_input(samples, &mut input)?;
         self.input = input;
         let (batch, depth) = (samples.batch, self.rounded.depth());
-        let (setting, factor) = (self.recipe.setting, self.recipe.loss_scale.factor());
+        let (setting, factor) = (self.recipe.setting, self.loss_scale());
         let arith = self.arith.stream(self.steps);
         let stream = |pass: usize, t: usize| arith.stream((pass * depth + t) as u64);
         let trace = forward(&arith, &self.rounded, setting.summation, batch, &self.input);
@@ -212,8 +234,8 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
             self.recipe.loss.evaluate(&stream(4, 0), samples.targets, batch, outputs, factor, upstream)?;
 
         let progress = &mut self.progress;
-        (progress.step, progress.loss, progress.clipped, progress.non_finite) =
-            (self.steps, loss, false, None);
+        (progress.step, progress.loss, progress.loss_scale) = (self.steps, loss, factor);
+        progress.non_finite = None;
         for t in 0..depth {
             progress.look(&arith, Place::Forward, t + 1, &trace.pre[t]);
             progress.look(&arith, Place::Forward, t + 1, &trace.post[t + 1]);
@@ -313,20 +335,24 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
     }
 }
 
-/// Refuses a recipe that `network` cannot be trained by. Limits and scale are tried on nothing, so that they are refused here and not in a step.
+/// Refuses a recipe that `network` cannot be trained by, and gives the loss scale that moves, if there is one. Limits and scale are tried on nothing, so
+/// that they are refused here and not in a step.
 fn check<K: ChainArithmetic, S: Arithmetic>(
     arith: &K,
     storage: &S,
     network: &Network,
     recipe: &Recipe,
-) -> Result<(), TrainError> {
+) -> Result<Option<DynamicScale>, TrainError> {
     recipe.check()?;
     let remedy = recipe.setting.remedy;
     if Wiring::of(remedy) != Wiring::Plain && Wiring::of(remedy) != network.wiring {
         return Err(TrainError::Wiring(remedy));
     }
-    unscale(storage, recipe.loss_scale.factor(), &mut [])?;
     clip(storage, recipe.clip, recipe.non_finite, &mut [])?;
     remedy.apply(arith, &mut [])?;
-    Ok(())
+    match recipe.loss_scale {
+        LossScale::None => Ok(None),
+        LossScale::Static(factor) => Ok(unscale(storage, factor, &mut []).map(|()| None)?),
+        LossScale::Dynamic(rule) => Ok(Some(DynamicScale::new(rule)?)),
+    }
 }

@@ -89,8 +89,7 @@ impl History {
         if last < 0.7 * first {
             return Outcome::Converges;
         }
-        // Written so that a loss that is NaN counts as grown.
-        let grown = |loss: f64, factor: f64| !(loss <= factor * first);
+        let grown = |loss: f64, factor: f64| loss.is_nan() || loss > factor * first;
         if grown(last, 1.5) {
             let step = self.losses.iter().rposition(|&loss| !grown(loss, 1.5)).map_or(0, |below| below + 1);
             return Outcome::Diverges { step: step as u64, non_finite: None };

@@ -10,11 +10,13 @@ pub struct Progress {
     pub step: u64,
     /// The loss of the batch before the update.
     pub loss: f64,
+    /// The loss scale of this step, 1 where there is none.
+    pub loss_scale: f64,
     /// The two-norm of the gradients of all parameters, exact and rounded once, without loss scale and before clipping.
     pub gradient_norm: Norm,
     /// Whether the gradients were clipped.
     pub clipped: bool,
-    /// Whether the step was left out because of [`OnNonFinite::Skip`](super::OnNonFinite).
+    /// Whether parameters and velocities were left as they are, the gradients not being finite; see [`OnNonFinite`](super::OnNonFinite).
     pub skipped: bool,
     /// The first infinity or NaN of the step, in the order in which it computes.
     pub non_finite: Option<NonFinite>,
@@ -68,6 +70,7 @@ impl Progress {
         Progress {
             step: 0,
             loss: f64::NAN,
+            loss_scale: 1.0,
             gradient_norm: Sum::new(Order::Two).norm(),
             clipped: false,
             skipped: false,

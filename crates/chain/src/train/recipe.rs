@@ -2,7 +2,7 @@
 
 use crate::loss::{Loss, LossError};
 use crate::pass::Setting;
-use gradchain_gradients::{GradientError, Remedy};
+use gradchain_gradients::{GradientError, Remedy, ScaleRule};
 use thiserror::Error;
 
 /// How training goes.
@@ -43,6 +43,8 @@ pub enum LossScale {
     None,
     /// A power of two that stays.
     Static(f64),
+    /// A [`DynamicScale`](gradchain_gradients::DynamicScale) by this rule. Steps that are not finite are skipped, whatever [`OnNonFinite`] says.
+    Dynamic(ScaleRule),
 }
 
 /// How the gradients of all parameters together are clipped. No epsilon enters.
@@ -155,16 +157,6 @@ impl Momentum {
         match self {
             Momentum::None => 0.0,
             Momentum::HeavyBall(factor) | Momentum::Nesterov(factor) => factor,
-        }
-    }
-}
-
-impl LossScale {
-    /// The factor now.
-    pub fn factor(self) -> f64 {
-        match self {
-            LossScale::None => 1.0,
-            LossScale::Static(factor) => factor,
         }
     }
 }

@@ -32,10 +32,14 @@ pub(super) struct Updated {
 
 impl<N: Copy> Tensor<N> {
     /// `values` rounded into the storage.
-    pub(super) fn new<S: Arithmetic<Number = N>>(storage: &S, layer: usize, values: &[f64]) -> Tensor<N> {
-        let zeros = || vec![storage.round(0.0); values.len()];
-        let numbers = values.iter().map(|&x| storage.round(x)).collect();
-        Tensor { layer, numbers, gradient: zeros(), change: vec![0.0; values.len()], velocity: zeros() }
+    pub(super) fn new<S: Arithmetic<Number = N>>(
+        storage: &S,
+        layer: usize,
+        values: impl Iterator<Item = f64>,
+    ) -> Tensor<N> {
+        let numbers: Vec<N> = values.map(|x| storage.round(x)).collect();
+        let zeros = vec![storage.round(0.0); numbers.len()];
+        Tensor { layer, change: vec![0.0; numbers.len()], gradient: zeros.clone(), velocity: zeros, numbers }
     }
 
     /// The parameters.
