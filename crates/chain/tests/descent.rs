@@ -243,6 +243,11 @@ fn small_steps_need_masters() {
     let alone = history(native::<bf16>());
     assert_eq!((alone.outcome(), alone.lost_updates), (Outcome::Stalls, 1000));
     assert_eq!(alone.losses[999], 0.125);
+    // At the minimum nothing is taken off, and nothing lost.
+    assert_eq!(
+        run(&native::<bf16>(), &scalars(&[1.0]), squared(0.003), sample(&[1.0], &[1.0]), 9).lost_updates,
+        0
+    );
     let master = history(native::<f32>());
     assert_eq!((master.outcome(), master.lost_updates), (Outcome::Converges, 0));
     assert!(master.losses[999] < 1e-3, "{}", master.losses[999]);
@@ -322,6 +327,15 @@ fn steps_that_overflow() {
     assert_eq!(trainer.network().layers[0].weights, [0.875]);
     assert_eq!((history.skipped, history.outcome()), (1, Outcome::Stalls));
 
+    // Clipping by value makes numbers of infinities, but not behind a scaler.
+    for (recipe, weight) in [(recipe, 1.0 - 0.125 * 0.5), (skip, 1.0)] {
+        let recipe = Recipe { clip: Clip::Value(0.5), ..recipe };
+        let mut trainer = Trainer::new(arith, arith, arith, &network, recipe).unwrap();
+        let progress = trainer.step(sample(&[1.0], &[0.0])).unwrap();
+        assert_eq!((progress.clipped, progress.skipped), (weight < 1.0, weight == 1.0));
+        assert_eq!(trainer.network().layers[1].weights, [weight]);
+    }
+
     let mut trainer = Trainer::new(arith, arith, arith, &network, recipe).unwrap();
     let mut history = History::default();
     history.push(trainer.step(sample(&[1.0], &[0.0])).unwrap());
@@ -389,6 +403,13 @@ fn the_first_number_that_is_not_finite() {
     assert_eq!(found(&scalars(&[1.0, 1.0]), 1.0, 300.0, 0.0), Some((Place::ParameterGradient, 2)));
     assert_eq!(found(&scalars(&[1.0, 1.0]), 1e-3, 1.0, 1e200), Some((Place::Loss, 2)));
     assert_eq!(found(&scalars(&[1.0, 1.0]), 0.1, 1.0, 0.0), None);
+    // The sigmoid of an infinite z is 1, and SELU takes 65000 beyond f16: either side of the activation can be the one that is not finite.
+    let activated = |activation, weight| Network {
+        output: Activation::Identity,
+        ..Network::plain(scalars(&[weight, 1.0]).layers, activation)
+    };
+    assert_eq!(found(&activated(Activation::Sigmoid, 300.0), 0.1, 300.0, 0.0), Some((Place::Forward, 1)));
+    assert_eq!(found(&activated(Activation::Selu, 1.0), 0.1, 65000.0, 0.0), Some((Place::Forward, 1)));
 }
 
 /// In a linear network dL/dW_t has the same norm in every layer, on average (Glorot and Bengio 2010, eq. 14): the mean of the log of the ratio between the first
