@@ -4,13 +4,13 @@
 //! and biases by themselves; a step adds the loss, the norms, the clipping and the update.
 
 use gradchain_activations::{Activation, Path};
-use gradchain_arith::{Arithmetic, Isa, IsaError, Native, Summation, bf16, f16};
+use gradchain_arith::{Isa, IsaError, Native, Summation, bf16, f16};
 use gradchain_chain::train::{Clip, Momentum, Recipe, Samples, Trainer};
 use gradchain_chain::{
     ChainArithmetic, Digits, Draw, Init, Loss, Network, Rounded, Setting, Targets, backward, bias_gradient,
     forward, weight_gradient,
 };
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{Gradients, Remedy};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), IsaError> {
     Ok(())
 }
 
-fn line<K: ChainArithmetic, S: Arithmetic>(arith: &K, storage: &S) {
+fn line<K: ChainArithmetic, S: Gradients>(arith: &K, storage: &S) {
     let draw = Draw {
         inputs: Digits::PIXELS,
         outputs: Digits::CLASSES,

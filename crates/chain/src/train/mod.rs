@@ -35,8 +35,7 @@ pub use recipe::{Clip, LossScale, Momentum, OnNonFinite, Recipe, TrainError};
 use crate::loss::Targets;
 use crate::network::{Layer, Network, Wiring};
 use crate::pass::{ChainArithmetic, Rounded, backward, forward};
-use gradchain_arith::Arithmetic;
-use gradchain_gradients::{DynamicScale, unscale};
+use gradchain_gradients::{DynamicScale, Gradients, unscale};
 use gradchain_kernels::Shape;
 use progress::two_norm;
 use update::{Tensor, Updated, clip};
@@ -54,7 +53,7 @@ pub struct Samples<'a> {
 
 /// A network in training.
 #[derive(Clone, Debug)]
-pub struct Trainer<K: ChainArithmetic, S: Arithmetic> {
+pub struct Trainer<K: ChainArithmetic, S: Gradients> {
     arith: K,
     inputs: K,
     storage: S,
@@ -78,7 +77,7 @@ pub struct Trainer<K: ChainArithmetic, S: Arithmetic> {
     last_change: f64,
 }
 
-impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
+impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
     /// Training of `network` from the weights that it has: rounded by `inputs` if `storage` is of the same format, and by `storage` otherwise.
     ///
     /// # Errors
@@ -337,7 +336,7 @@ impl<K: ChainArithmetic, S: Arithmetic> Trainer<K, S> {
 
 /// Refuses a recipe that `network` cannot be trained by, and gives the loss scale that moves, if there is one. Limits and scale are tried on nothing, so
 /// that they are refused here and not in a step.
-fn check<K: ChainArithmetic, S: Arithmetic>(
+fn check<K: ChainArithmetic, S: Gradients>(
     arith: &K,
     storage: &S,
     network: &Network,

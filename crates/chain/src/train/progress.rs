@@ -1,7 +1,7 @@
 //! What a step of training tells.
 
 use gradchain_arith::Arithmetic;
-use gradchain_gradients::{Norm, Order, Sum};
+use gradchain_gradients::{Norm, Sum, Terms};
 
 /// What one step tells. All of it is measured in f64, on the numbers as they are stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +71,7 @@ impl Progress {
             step: 0,
             loss: f64::NAN,
             loss_scale: 1.0,
-            gradient_norm: Sum::new(Order::Two).norm(),
+            gradient_norm: Sum::new(Terms::Squares).norm(),
             clipped: false,
             skipped: false,
             non_finite: None,
@@ -106,7 +106,7 @@ pub(super) fn two_norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
     if (f64::powi(2.0, -900)..f64::powi(2.0, 900)).contains(&square) {
         return square.sqrt();
     }
-    let mut sum = Sum::new(Order::Two);
+    let mut sum = Sum::new(Terms::Squares);
     values.for_each(|x| sum.add(x));
     sum.norm().to_f64()
 }

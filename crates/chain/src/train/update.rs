@@ -3,7 +3,7 @@
 use super::recipe::{Clip, Momentum, OnNonFinite};
 use gradchain_arith::Arithmetic;
 use gradchain_gradients::{
-    GradientError, NonFinite, Norm, Order, Outcome, clip_by_norm, clip_by_value, norm,
+    GradientError, Gradients, NonFinite, Norm, Order, clip_by_norm, clip_by_value, norm,
 };
 
 /// The weights or the bias of a layer, with what training keeps beside them.
@@ -105,35 +105,41 @@ impl<N: Copy> Tensor<N> {
 
 /// Clips the gradients of all parameters together. Says what their two-norm was before, and whether a number was changed; where the norm is not finite and
 /// such steps are skipped, none is.
-pub(super) fn clip<S: Arithmetic>(
+pub(super) fn clip<S: Gradients>(
     storage: &S,
     clip: Clip,
     non_finite: OnNonFinite,
     gradients: &mut [&mut [S::Number]],
 ) -> Result<(Norm, bool), GradientError> {
-    if let Clip::Norm(limit) = clip {
-        let policy = match non_finite {
-            OnNonFinite::Step => NonFinite::Propagate,
-            OnNonFinite::Skip => NonFinite::Skip,
-        };
-        let clipping = clip_by_norm(storage, Order::Two, limit, policy, gradients)?;
-        let changed = match clipping.outcome {
-            Outcome::Scaled | Outcome::Spoiled => true,
-            Outcome::Kept | Outcome::Skipped => false,
-        };
-        return Ok((clipping.norm, changed));
-    }
+    // On nothing first: a limit out of range is refused whatever the gradients are.
+    match clip {
+        Clip::None => Ok(()),
+        Clip::Value(limit) => clip_by_value(storage, limit, &mut []).map(|_| ()),
+        Clip::Norm(limit) => {
+            clip_by_norm(storage, Order::Two, limit, NonFinite::Propagate, &mut []).map(|_| ())
+        }
+    }?;
     let tensors: Vec<&[S::Number]> = gradients.iter().map(|gradient| &**gradient).collect();
     let norm = norm(storage, Order::Two, &tensors);
-    let mut clipped = 0;
-    if let Clip::Value(limit) = clip {
-        // On nothing first: a limit out of range is refused without tensors too.
-        clip_by_value(storage, limit, &mut [])?;
-        if norm.is_finite() || non_finite == OnNonFinite::Step {
+    if !norm.is_finite() && non_finite == OnNonFinite::Skip {
+        return Ok((norm, false));
+    }
+    let clipped = match clip {
+        Clip::None => false,
+        Clip::Value(limit) => {
+            let mut clipped = 0;
             for (t, gradient) in gradients.iter_mut().enumerate() {
                 clipped += clip_by_value(&storage.stream(t as u64), limit, gradient)?;
             }
+            clipped > 0
         }
-    }
-    Ok((norm, clipped > 0))
+        Clip::Norm(limit) => {
+            let above = !norm.is_finite() || norm.exceeds(limit);
+            if above {
+                clip_by_norm(storage, Order::Two, limit, NonFinite::Propagate, gradients)?;
+            }
+            above
+        }
+    };
+    Ok((norm, clipped))
 }
