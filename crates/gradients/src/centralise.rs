@@ -80,20 +80,24 @@ pub fn normalise_rms<A: Arithmetic>(
     let count = values.clone().count() as u64;
     let squares = values.fold(Extended::ZERO, |sum, g| sum.plus(Extended::product(g, g)));
     if squares.is_zero() {
-        return Ok(Clipping { norm: Norm::from_f64(0.0), outcome: Outcome::Kept });
+        return Ok(Clipping::kept(Norm::from_f64(0.0)));
     }
     let square = squares.divided_by(count);
     let factor = square.reciprocal_root();
+    let rounded = |x: Extended| Norm::rounded(x.mantissa(), i64::from(x.exponent()), false);
+    let norm = rounded(square.times(factor).settled());
+    let coefficient = rounded(factor.settled());
+    let mut report = Clipping { coefficient, outcome: Outcome::Scaled, ..Clipping::kept(norm) };
     for (t, tensor) in tensors.iter_mut().enumerate() {
         let arith = arith.stream(t as u64);
         for (i, g) in tensor.iter_mut().enumerate() {
-            let quotient = Extended::from_f64(arith.value(*g)).times(factor).settled();
+            let before = arith.value(*g);
+            let quotient = Extended::from_f64(before).times(factor).settled();
             *g = quotient.round(&arith.stream(i as u64));
+            report.count(&arith, before, *g);
         }
     }
-    let rms = square.times(factor).settled();
-    let norm = Norm::rounded(rms.mantissa(), i64::from(rms.exponent()), false);
-    Ok(Clipping { norm, outcome: Outcome::Scaled })
+    Ok(report)
 }
 
 /// Divides each of the `tensors` by its own norm, as [`normalise`] does with one; so every layer takes a step of the same length (You, Gitman and
