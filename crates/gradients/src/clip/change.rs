@@ -165,7 +165,7 @@ impl Scaling {
             return arith.round(g);
         }
         arith.round(if arith.format().precision() <= ODD_PRECISION {
-            self.to_odd(g)
+            self.rounded_to_odd(g)
         } else {
             self.nearest(g)
         })
@@ -189,7 +189,7 @@ impl Scaling {
     /// Rounded to odd into f64: inexact results have the last bit set, so that one rounding to 51 bits or fewer gives what it gives of the
     /// exact result (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums", theorem 1).
     #[inline]
-    fn to_odd(&self, g: f64) -> f64 {
+    fn rounded_to_odd(&self, g: f64) -> f64 {
         let (x, rest) = match self.operation {
             Operation::Times => {
                 let x = g * self.operand;
