@@ -88,13 +88,14 @@ pub fn normalise_rms<A: Arithmetic>(
     let norm = rounded(square.times(factor).settled());
     let coefficient = rounded(factor.settled());
     let mut report = Clipping { coefficient, outcome: Outcome::Scaled, ..Clipping::kept(norm) };
+    let normal = arith.format().min_normal();
     for (t, tensor) in tensors.iter_mut().enumerate() {
         let arith = arith.stream(t as u64);
         for (i, g) in tensor.iter_mut().enumerate() {
             let before = arith.value(*g);
             let quotient = Extended::from_f64(before).times(factor).settled();
             *g = quotient.round(&arith.stream(i as u64));
-            report.count(&arith, before, *g);
+            report.count(normal, before, arith.value(*g));
         }
     }
     Ok(report)

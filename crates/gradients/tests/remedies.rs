@@ -1,8 +1,8 @@
 //! Clipping, normalisation, loss scaling and their names.
 
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
+use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, f16};
 use gradchain_gradients::{
-    GradientError, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, first_non_finite, norm,
+    GradientError, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, first_non_finite,
     normalise, scale, unscale,
 };
 

@@ -109,7 +109,7 @@ impl Change {
             Change::AllNan => arith.round(f64::NAN),
             Change::Zero => arith.round(0.0),
         };
-        report.count(arith, before, *g);
+        report.count(arith.format().min_normal(), before, arith.value(*g));
     }
 }
 
@@ -122,10 +122,11 @@ pub(crate) fn multiply<A: Arithmetic>(
     tensor: &mut [A::Number],
     report: &mut Clipping,
 ) {
+    let normal = arith.format().min_normal();
     for (i, g) in tensor.iter_mut().enumerate() {
         let before = arith.value(*g);
         *g = scaling.scaled(&arith.stream(i as u64), before);
-        report.count(arith, before, *g);
+        report.count(normal, before, arith.value(*g));
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a clip did.
 
 use crate::norm::Norm;
-use gradchain_arith::Arithmetic;
 
 /// What became of a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +44,10 @@ impl Clipping {
         }
     }
 
-    /// Counts what became of the number `before`.
+    /// Counts what became of the number `before`, in a format with the least normal number `normal`.
     #[inline]
-    pub(crate) fn count<A: Arithmetic>(&mut self, arith: &A, before: f64, after: A::Number) {
-        let (before, after) = (before.abs(), arith.value(after).abs());
-        let normal = arith.format().min_normal();
+    pub(crate) fn count(&mut self, normal: f64, before: f64, after: f64) {
+        let (before, after) = (before.abs(), after.abs());
         self.flushed += usize::from(after == 0.0 && before != 0.0);
         self.made_subnormal += usize::from(after < normal && after != 0.0 && before >= normal);
     }
