@@ -2,16 +2,16 @@
 
 use super::fixed::check_scale;
 use crate::blocks::Gradients;
-use crate::clip::{Clipping, NonFinite, Outcome, check_limit, clip_by_norm};
+use crate::clip::{Clipping, NonFinite, Outcome, Scaling, check_limit, clip_by_norm};
 use crate::error::GradientError;
-use crate::norm::{Norm, Order, norm, times_power_of_two};
+use crate::norm::{Norm, Order, norm};
 
 /// Divides scaled gradients by their loss scale and clips them to `limit` by their common norm: `g / scale · min(1, limit · scale / ‖g‖)`.
 ///
 /// The limit is one of the unscaled gradient. Its norm is that of the scaled one over the scale, a power of two, without another rounding: no number needs to be
 /// unscaled to know it, and none that unscaling would make zero is missing from it. Each number is read once for the norm and changed once: multiplied by
-/// one factor, `1 / scale` or, where the norm is above the limit, `limit / ‖g‖`, in which the scale has cancelled. The product is taken in f64 and
-/// rounded by `arith`, as in [`clip_by_norm`], whose error bound holds here. Number i of tensor t draws its random bits from stream t, i.
+/// one factor, `1 / scale` or, where the norm is above the limit, `limit / ‖g‖`, in which the scale has cancelled. The exact product is
+/// rounded once by `arith`, as in [`clip_by_norm`], whose error bound holds here. Number i of tensor t draws its random bits from stream t, i.
 ///
 /// The report has the norm of the unscaled gradient. [`Outcome::Kept`] says that the norm was within the limit: the numbers are unscaled only, as by
 /// [`unscale`](crate::unscale). A norm that is not finite is a matter of `policy`; with [`NonFinite::Skip`] and [`NonFinite::Error`] the gradients stay
@@ -36,26 +36,14 @@ pub fn unscale_and_clip<A: Gradients>(
     }
     let log2_scale = Norm::from_f64(scale).exponent();
     let norm = scaled.times_power_of_two(-log2_scale);
-    let (outcome, ratio, exponent) = if norm.exceeds(limit) {
-        let limit = Norm::from_f64(limit);
-        (Outcome::Scaled, limit.mantissa() / scaled.mantissa(), limit.exponent() - scaled.exponent())
+    let (outcome, scaling) = if norm.exceeds(limit) {
+        (Outcome::Scaled, Scaling::product(Norm::from_f64(limit), scaled))
     } else {
-        (Outcome::Kept, 1.0, -log2_scale)
+        (Outcome::Kept, Scaling::product(Norm::from_f64(1.0), Norm::from_f64(scale)))
     };
-    // The factor is at most 1 / scale, which f64 holds; far below 1 it may be less than the least normal number.
-    let factor = times_power_of_two(ratio, exponent);
+    let mut report = Clipping { outcome, coefficient: scaling.coefficient(), ..Clipping::kept(norm) };
     for (t, tensor) in tensors.iter_mut().enumerate() {
-        let arith = arith.stream(t as u64);
-        for (i, g) in tensor.iter_mut().enumerate() {
-            let value = arith.value(*g);
-            let product = if exponent > -1022 {
-                value * factor
-            } else {
-                // Half the ratio is at most 1: the first product cannot overflow.
-                times_power_of_two(value * (0.5 * ratio), exponent + 1)
-            };
-            *g = arith.stream(i as u64).round(product);
-        }
+        arith.stream(t as u64).scale_all(&scaling, tensor, &mut report);
     }
-    Ok(Clipping { norm, outcome })
+    Ok(report)
 }
