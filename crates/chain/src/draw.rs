@@ -179,7 +179,10 @@ fn generator(seed: u64, number: u64, purpose: u64) -> ChaCha8Rng {
 }
 
 fn normals(rng: &mut ChaCha8Rng, size: usize, scale: f64) -> Vec<f64> {
-    StandardNormal.sample_iter(rng).take(size).map(|x: f64| x * scale).collect()
+    let mut numbers = vec![0.0; size];
+    StandardNormal.fill(rng, &mut numbers);
+    numbers.iter_mut().for_each(|x| *x *= scale);
+    numbers
 }
 
 /// Uniform on `[-limit, limit)`.

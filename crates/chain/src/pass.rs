@@ -248,7 +248,7 @@ pub fn backward<K: ChainArithmetic>(
             backpropagate_slice(&arith, network.activation, setting.path, &mut delta, &trace.pre[t], values);
             if let Some(Normalised { z, statistics }) = trace.normalised.get(t) {
                 let by_normalised = delta.clone();
-                layers::backward(&arith, statistics, z, &by_normalised, None, &mut delta)?;
+                layers::backward(&arith, statistics, z, None, &by_normalised, &mut delta)?;
             }
         }
         let shape = Shape { rows: batch, inner: layer.outputs, columns: layer.inputs };

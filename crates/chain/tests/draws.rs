@@ -1,7 +1,7 @@
 //! Drawn networks: their bits, their moments, and what the seed does and does not change.
 
 use gradchain_activations::Activation;
-use gradchain_chain::{Decimal, Draw, Init, Network, Upstream, draw_ends};
+use gradchain_chain::{Decimal, Draw, Init, Network, StandardNormal, Upstream, draw_ends};
 
 fn square(init: Init, width: usize, depth: usize) -> Draw {
     Draw::square(init, width, depth, Activation::Identity, 1)
@@ -155,4 +155,21 @@ fn draws_differ_by_number_and_seed_and_share_their_ends() {
     assert_eq!(ends(Upstream::Ones).upstream, [1.0; 8]);
     assert_eq!(ends(Upstream::Ones).input, ends(Upstream::Normal).input);
     assert!(square(Init::Gaussian, 3, 0).network().layers.is_empty());
+}
+
+/// Whole vectors of normal numbers are those that come one by one, on either side of the seams of a vector.
+#[test]
+fn filling_is_sampling() {
+    use rand::SeedableRng;
+    use rand_distr::Distribution;
+    for size in [0, 1, 7, 255, 256, 257, 1000] {
+        let [mut one, mut all] = [1, 1].map(rand_chacha::ChaCha8Rng::seed_from_u64);
+        let mut filled = vec![0.0; size];
+        StandardNormal.fill(&mut all, &mut filled);
+        let sampled: Vec<f64> = StandardNormal.sample_iter(&mut one).take(size).collect();
+        assert_eq!(
+            filled.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            sampled.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        );
+    }
 }

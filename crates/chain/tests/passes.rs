@@ -3,8 +3,8 @@
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rules, Summation, bf16, f16};
 use gradchain_chain::{
-    ChainArithmetic, Draw, Init, Network, Rounded, Setting, Upstream, backward, bias_gradient, draw_ends,
-    forward, round_ends, weight_gradient,
+    ChainArithmetic, Draw, Init, Network, Rounded, Setting, Upstream, Wiring, backward, bias_gradient,
+    draw_ends, forward, round_ends, weight_gradient,
 };
 use gradchain_gradients::Remedy;
 
@@ -74,28 +74,55 @@ fn loss(network: &Network, input: &[f64], upstream: &[f64], batch: usize) -> f64
         Activation::Erf => libm::erf(x),
         Activation::HardTanh => x.clamp(-1.0, 1.0),
     };
-    let mut sum = 0.0;
-    for b in 0..batch {
-        let mut h = input[b * network.inputs()..][..network.inputs()].to_vec();
-        for layer in &network.layers {
-            h = (0..layer.outputs)
-                .map(|i| {
-                    let row = &layer.weights[i * layer.inputs..][..layer.inputs];
-                    let z: f64 = row.iter().zip(&h).map(|(w, h)| w * h).sum();
-                    value(z + layer.bias.as_ref().map_or(0.0, |bias| bias[i]))
-                })
-                .collect();
-        }
-        sum += h.iter().zip(&upstream[b * h.len()..]).map(|(h, g)| h * g).sum::<f64>();
+    let mut h = input.to_vec();
+    for layer in &network.layers {
+        let (m, n) = (layer.outputs, layer.inputs);
+        let z = |row: usize, i: usize| {
+            let products = layer.weights[i * n..][..n].iter().zip(&h[row * n..]).map(|(w, h)| w * h);
+            products.sum::<f64>() + layer.bias.as_ref().map_or(0.0, |bias| bias[i])
+        };
+        let over = |x: &mut dyn Iterator<Item = f64>| {
+            let x: Vec<f64> = x.collect();
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            let square = |from: f64| x.iter().map(|x| (x - from) * (x - from)).sum::<f64>() / x.len() as f64;
+            (mean, square(0.0), square(mean))
+        };
+        let next = (0..batch * m).map(|at| {
+            let (row, i) = (at / m, at % m);
+            let z_here = z(row, i);
+            match network.wiring {
+                Wiring::Plain => value(z_here),
+                Wiring::Residual { scale } if m == n => h[at] + scale * value(z_here),
+                Wiring::Residual { .. } => value(z_here),
+                Wiring::RmsNorm => {
+                    let (_, square, _) = over(&mut (0..m).map(|i| z(row, i)));
+                    value(z_here / (square + 1e-5).sqrt())
+                }
+                Wiring::BatchNorm => {
+                    let (mean, _, variance) = over(&mut (0..batch).map(|row| z(row, i)));
+                    value((z_here - mean) / (variance + 1e-5).sqrt())
+                }
+            }
+        });
+        h = next.collect();
     }
-    sum
+    h.iter().zip(upstream).map(|(h, g)| h * g).sum()
 }
 
-/// Central differences err by about ε^2 f''' + u / ε: 1e-9 at ε = 1e-5 for values around one.
+/// Central differences of the fourth order err by about ε^4 f^(5) / 30 + u f / ε at ε = 1e-4: the derivatives of a normalised layer grow by its factor, up
+/// to a hundred, at each order, which makes 1e-8 relative to the gradient.
 #[test]
 fn gradients_are_those_of_the_loss() {
-    for activation in [Activation::Identity, Activation::Sigmoid, Activation::Relu, Activation::Tanh] {
-        let (network, batch) = (draw(activation), 2);
+    let wirings = [
+        Wiring::Plain,
+        Wiring::Residual { scale: 1.0 },
+        Wiring::Residual { scale: -0.25 },
+        Wiring::RmsNorm,
+        Wiring::BatchNorm,
+    ];
+    let activations = [Activation::Identity, Activation::Sigmoid, Activation::Relu, Activation::Tanh];
+    for (activation, wiring) in activations.into_iter().flat_map(|f| wirings.map(|wiring| (f, wiring))) {
+        let (network, batch) = (Network { wiring, ..draw(activation) }, 3);
         let ends = draw_ends((7, 3), batch, Upstream::Normal, 3, 0);
         let got = all(&Native::<f64>::new(Isa::PORTABLE), &network, PLAIN, batch);
         let depth = network.layers.len();
@@ -105,23 +132,29 @@ fn gradients_are_those_of_the_loss() {
                 change(&mut network, &mut input, step);
                 loss(&network, &input, &ends.upstream, batch)
             };
-            (at(1e-5) - at(-1e-5)) / 2e-5
+            (8.0 * (at(1e-4) - at(-1e-4)) - (at(2e-4) - at(-2e-4))) / 12e-4
         };
         for (i, got) in got.gradients[depth].iter().enumerate() {
             let expected = slope(&|_, input, step| input[i] += step);
-            assert!((got - expected).abs() < 1e-8, "{activation} input {i}: {got}, {expected}");
+            assert!(
+                (got - expected).abs() < 1e-8 * (1.0 + expected.abs()),
+                "{activation} {wiring:?} input {i}: {got}, {expected}"
+            );
         }
         for t in 0..depth {
             for (i, got) in got.weights[depth - 1 - t].iter().enumerate() {
                 let expected = slope(&|network, _, step| network.layers[t].weights[i] += step);
                 assert!(
-                    (got - expected).abs() < 1e-8,
-                    "{activation} layer {t} weight {i}: {got}, {expected}"
+                    (got - expected).abs() < 1e-8 * (1.0 + expected.abs()),
+                    "{activation} {wiring:?} layer {t} weight {i}: {got}, {expected}"
                 );
             }
             for (i, got) in got.biases[depth - 1 - t].iter().enumerate() {
                 let expected = slope(&|network, _, step| network.layers[t].bias.as_mut().unwrap()[i] += step);
-                assert!((got - expected).abs() < 1e-8, "{activation} layer {t} bias {i}: {got}, {expected}");
+                assert!(
+                    (got - expected).abs() < 1e-8 * (1.0 + expected.abs()),
+                    "{activation} {wiring:?} layer {t} bias {i}: {got}, {expected}"
+                );
             }
         }
     }

@@ -30,7 +30,7 @@ pub(crate) fn list() -> Result<Verdict> {
     section("inits", first(&Init::NAMED, &["file:PATH"]));
     section("gains", vec!["none", "a number", "sqrt2", "1/sqrt2", "alternating:a,b", "normal:mean,sd"]);
     section("widths", vec!["none", "alternating:a,b", "bottleneck:a,b"]);
-    section("remedies", Remedy::NAMES.to_vec());
+    section("remedies", gradchain_study::Remedy::NAMES.to_vec());
     section("upstreams", first(&Upstream::NAMED, &[]));
     section(
         "kernels",

@@ -133,7 +133,8 @@ pub fn reference_backward(
     let mut gradient = upstream.clone();
     gradient.renormalise();
     visit(ReferenceStep { passed: 0, gradient: &gradient, delta: None });
-    let (mut before, mut delta, mut exponents) = (ScaledVector::default(), ScaledVector::default(), Vec::new());
+    let (mut before, mut delta, mut exponents) =
+        (ScaledVector::default(), ScaledVector::default(), Vec::new());
     for (t, layer) in network.layers.iter().enumerate().rev() {
         check_rows("gradient", gradient.len(), batch, layer.outputs);
         let skips = network.wiring.skips(layer.inputs, layer.outputs);

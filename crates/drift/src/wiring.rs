@@ -35,7 +35,12 @@ impl Groups {
 /// `sqrt(variance + ε)`. None where the wiring does not normalise.
 ///
 /// The sums run in the order of the numbers, with a relative error of n · 2^-104; of differences from a mean, relative to the largest number of the column.
-pub(crate) fn normalise(wiring: Wiring, z: &mut ScaledVector, batch: usize, width: usize) -> Option<Normalised> {
+pub(crate) fn normalise(
+    wiring: Wiring,
+    z: &mut ScaledVector,
+    batch: usize,
+    width: usize,
+) -> Option<Normalised> {
     let (groups, centred) = match wiring {
         Wiring::Plain | Wiring::Residual { .. } => return None,
         Wiring::RmsNorm => (Groups { count: batch, size: width, stride: 1, apart: width }, false),
@@ -85,8 +90,7 @@ pub(crate) fn denormalise(gradient: &mut ScaledVector, normalised: &Normalised, 
     for (group, &(factor, e)) in factors.iter().enumerate() {
         let value = |i: usize| power(values.mantissa(i), values.exponent);
         let mean = sum(groups.members(group).map(|i| gradient.mantissa(i))).divided_by(n);
-        let along =
-            sum(groups.members(group).map(|i| gradient.mantissa(i).times(value(i)))).divided_by(n);
+        let along = sum(groups.members(group).map(|i| gradient.mantissa(i).times(value(i)))).divided_by(n);
         for i in groups.members(group) {
             let mut g = gradient.mantissa(i).minus(value(i).times(along));
             if *centred {

@@ -233,7 +233,10 @@ fn just_above(got: f64, exact: f64) -> bool {
 fn bound_of_two_layers_by_hand() {
     // G_2 = (1, 2); W_2 = [[1, -2], [3, 4]]: G_1 = (7, 6), |W|^T |G| = (7, 10); γ = 1/8, η = 1: B_1 = (15/8, 18/8).
     // W_1 = [[-1], [1]]: G_0 = -1; B_0 = (15 + 18)/8 + (7 + 6 + 33/8)/8 + 1.
-    let network = gradchain_chain::Network::plain(vec![linear(2, 1, vec![-1.0, 1.0]), linear(2, 2, vec![1.0, -2.0, 3.0, 4.0])], gradchain_activations::Activation::Identity);
+    let network = gradchain_chain::Network::plain(
+        vec![linear(2, 1, vec![-1.0, 1.0]), linear(2, 2, vec![1.0, -2.0, 3.0, 4.0])],
+        gradchain_activations::Activation::Identity,
+    );
     let error = LayerError { gamma: 0.125, underflow: 1.0 };
     let relative = bounds(&network, &[1.0, 2.0], 1, error, Format::F32);
     assert_eq!(relative[0], 0.0);

@@ -302,7 +302,8 @@ fn networks_without_layers_or_widths() {
         assert_eq!((step.passed, step.gradient.to_f64()), (0, vec![1.0, -2.0]));
     });
     for (outputs, inputs, batch) in [(0, 3, 2), (3, 0, 2), (0, 0, 1), (2, 2, 0)] {
-        let network = Network::plain(vec![linear(outputs, inputs, vec![1.0; outputs * inputs])], Activation::Tanh);
+        let network =
+            Network::plain(vec![linear(outputs, inputs, vec![1.0; outputs * inputs])], Activation::Tanh);
         let trace = reference_forward(
             isa(),
             &network,

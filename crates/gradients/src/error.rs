@@ -35,4 +35,14 @@ pub enum GradientError {
         /// The names that exist.
         known: String,
     },
+    /// A slice has the wrong length.
+    #[error("{what} has {found} numbers; allowed: {allowed}")]
+    Length {
+        /// The name of the slice.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that fits, in words.
+        allowed: String,
+    },
 }

@@ -1,23 +1,39 @@
 //! Norms, clipping, normalisation and loss scaling of gradients.
 //!
 //! The invariant of this crate: **a remedy reads exact norms and rounds each number once**. Norms neither overflow nor underflow and do not
-//! depend on grouping or threads; no epsilon enters a factor; what need not change keeps its bits.
+//! depend on grouping or threads; no epsilon enters a factor but the one that a layer is given; what need not change keeps its bits.
 //!
 //! - [`norm()`], [`Sum`], [`Norm`]: exact sums of magnitudes or squares, rounded once.
 //! - [`clip_by_value`], [`clip_by_norm`], [`normalise`]: with a [`NonFinite`] policy for infinite and NaN norms.
-//! - [`scale()`], [`unscale`]: static loss scaling by a power of two.
+//! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
+//! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
+//! - [`scale()`], [`unscale`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`Histogram`], [`advise`]: which one is needed.
 //! - [`Remedy`]: these by name.
 
+mod blocks;
+mod centralise;
 mod clip;
 mod error;
+mod extended;
+pub mod layers;
+mod levels;
 mod norm;
+mod powers;
 mod remedy;
 mod scale;
+mod signed_sum;
 mod sum;
+mod units;
 
+pub use blocks::{Gradients, Measured};
+pub use centralise::{centralise, normalise_each, normalise_rms};
 pub use clip::{Clipping, NonFinite, Outcome, clip_by_norm, clip_by_value, normalise};
 pub use error::GradientError;
-pub use norm::{Norm, Order, norm};
+pub use norm::{Norm, Order, Power, norm, root_mean_square};
 pub use remedy::Remedy;
-pub use scale::{first_non_finite, scale, unscale};
-pub use sum::Sum;
+pub use scale::{
+    Advice, AtScale, Decision, DynamicScale, Histogram, IRRELEVANT_BELOW, ScaleRule, TorchScaler, advise,
+    at_scale, first_non_finite, scale, unscale,
+};
+pub use sum::{Sum, Terms};
+pub use units::{Census, Found, Units, census, unit_norms};

@@ -1,8 +1,10 @@
 //! Norms that neither overflow nor underflow.
 
+use crate::blocks::Gradients;
 use crate::error::GradientError;
-use crate::sum::Sum;
-use gradchain_arith::{Arithmetic, Exact, Format, Rules, round};
+use crate::powers::norm_of_power;
+use crate::sum::{Sum, Terms};
+use gradchain_arith::{Exact, Format, Rules, round};
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +18,19 @@ pub enum Order {
     Two,
     /// `max |x|`.
     Infinity,
+    /// `(Σ |x|^p)^(1/p)` for any other p.
+    Power(Power),
+}
+
+/// A finite p above 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Power(u64);
+
+impl Power {
+    /// p.
+    pub fn p(self) -> f64 {
+        f64::from_bits(self.0)
+    }
 }
 
 /// A norm: `mantissa · 2^exponent`, with `1 <= mantissa < 2`, or a mantissa of +0, infinity or NaN and the exponent 0.
@@ -27,19 +42,44 @@ pub struct Norm {
     exponent: i64,
 }
 
-/// The norm of all numbers of `tensors` as one vector: exact, rounded once to 53 bits (relative error at most 2^-53).
+/// The norm of all numbers of `tensors` as one vector: exact, rounded once to 53 bits (relative error at most 2^-53), for the orders 1, 2 and infinity; for
+/// other orders within the error of [`powers`](crate::powers), a few 2^-53.
 ///
 /// Does not depend on the order of the numbers or on their grouping into tensors. Empty lists and empty tensors give 0; a NaN anywhere
 /// gives NaN, else an infinity anywhere gives infinity. -0 counts as 0, and the norm of zeros is +0.
-pub fn norm<A: Arithmetic>(arith: &A, order: Order, tensors: &[&[A::Number]]) -> Norm {
-    norm_of(order, tensors.iter().flat_map(|tensor| tensor.iter()).map(|&x| arith.value(x)))
+pub fn norm<A: Gradients>(arith: &A, order: Order, tensors: &[&[A::Number]]) -> Norm {
+    let sum = |terms| {
+        let mut sum = Sum::new(terms);
+        tensors.iter().for_each(|tensor| arith.add_to(&mut sum, tensor));
+        sum.norm()
+    };
+    match order.terms() {
+        Ok(terms) => sum(terms),
+        Err(power) => {
+            let values = tensors.iter().flat_map(|tensor| tensor.iter()).map(|&x| arith.value(x));
+            norm_of_power(power, sum(Terms::Largest), values)
+        }
+    }
+}
+
+/// The root of the mean square of all numbers of `tensors`: `sqrt(Σ x² / n)`, exact, rounded once to 53 bits; 0 for no numbers. What holds of [`norm()`] holds of it.
+pub fn root_mean_square<A: Gradients>(arith: &A, tensors: &[&[A::Number]]) -> Norm {
+    let mut sum = Sum::new(Terms::Squares);
+    tensors.iter().for_each(|tensor| arith.add_to(&mut sum, tensor));
+    sum.root_mean(tensors.iter().map(|tensor| tensor.len() as u64).sum())
 }
 
 /// The norm of `values`.
-pub(crate) fn norm_of(order: Order, values: impl Iterator<Item = f64>) -> Norm {
-    let mut sum = Sum::new(order);
-    values.for_each(|x| sum.add(x));
-    sum.norm()
+pub(crate) fn norm_of(order: Order, values: impl Iterator<Item = f64> + Clone) -> Norm {
+    let sum = |terms| {
+        let mut sum = Sum::new(terms);
+        values.clone().for_each(|x| sum.add(x));
+        sum.norm()
+    };
+    match order.terms() {
+        Ok(terms) => sum(terms),
+        Err(power) => norm_of_power(power, sum(Terms::Largest), values),
+    }
 }
 
 impl Norm {
@@ -69,6 +109,18 @@ impl Norm {
         }
     }
 
+    /// The square root of `m · 2^exponent`, and a little more where `sticky`, rounded to 53 bits. Unless it is zero, m has at least 108 bits, so that the root has
+    /// the bits that rounding needs.
+    pub(crate) fn root((m, exponent, sticky): (u128, i64, bool)) -> Norm {
+        // An even exponent can be halved.
+        let (m, exponent, sticky) = match exponent % 2 {
+            0 => (m, exponent, sticky),
+            _ => (m >> 1, exponent + 1, sticky || m & 1 == 1),
+        };
+        let root = m.isqrt();
+        Norm::rounded(root, exponent / 2, sticky || root * root != m)
+    }
+
     /// The number between 1 and 2; or 0, infinity, NaN.
     pub fn mantissa(self) -> f64 {
         self.mantissa
@@ -82,6 +134,14 @@ impl Norm {
     /// The nearest f64: infinite from 2^1024 on.
     pub fn to_f64(self) -> f64 {
         times_power_of_two(self.mantissa, self.exponent)
+    }
+
+    /// The norm times 2^exponent; exact.
+    pub(crate) fn times_power_of_two(self, exponent: i64) -> Norm {
+        match self.mantissa == 0.0 || !self.mantissa.is_finite() {
+            true => self,
+            false => Norm { exponent: self.exponent + exponent, ..self },
+        }
     }
 
     /// Whether the norm is neither infinite nor NaN.
@@ -117,22 +177,47 @@ pub(crate) fn times_power_of_two(x: f64, exponent: i64) -> f64 {
 }
 
 impl Order {
-    /// All norms, in the order in which they are listed to users.
-    pub const ALL: [Order; 3] = [Order::One, Order::Two, Order::Infinity];
+    /// The norms that are exact, in the order in which they are listed to users.
+    pub const EXACT: [Order; 3] = [Order::One, Order::Two, Order::Infinity];
 
-    /// The name: the p of the p-norm.
-    pub const fn name(self) -> &'static str {
+    /// The norm of this p.
+    ///
+    /// # Errors
+    /// Below 1, where it is no norm, and for NaN.
+    pub fn of(p: f64) -> Result<Order, GradientError> {
+        match p {
+            1.0 => Ok(Order::One),
+            2.0 => Ok(Order::Two),
+            f64::INFINITY => Ok(Order::Infinity),
+            p if p > 1.0 => Ok(Order::Power(Power(p.to_bits()))),
+            value => Err(GradientError::OutOfRange { what: "norm", value, allowed: "1 to inf" }),
+        }
+    }
+
+    /// p.
+    pub fn p(self) -> f64 {
         match self {
-            Order::One => "1",
-            Order::Two => "2",
-            Order::Infinity => "inf",
+            Order::One => 1.0,
+            Order::Two => 2.0,
+            Order::Infinity => f64::INFINITY,
+            Order::Power(power) => power.p(),
+        }
+    }
+
+    /// What is added for the norm; the power where that is no exact sum.
+    pub(crate) fn terms(self) -> Result<Terms, Power> {
+        match self {
+            Order::One => Ok(Terms::Magnitudes),
+            Order::Two => Ok(Terms::Squares),
+            Order::Infinity => Ok(Terms::Largest),
+            Order::Power(power) => Err(power),
         }
     }
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(&self.p().to_string())
     }
 }
 
@@ -140,10 +225,11 @@ impl FromStr for Order {
     type Err = GradientError;
 
     fn from_str(text: &str) -> Result<Order, GradientError> {
-        Order::ALL.into_iter().find(|order| order.name() == text).ok_or_else(|| GradientError::Unknown {
+        let p: f64 = text.trim().parse().map_err(|_| GradientError::Unknown {
             kind: "norm",
             text: text.to_owned(),
-            known: "1, 2, inf".to_owned(),
-        })
+            known: "1, 2, inf, any number from 1 on".to_owned(),
+        })?;
+        Order::of(p)
     }
 }

@@ -5,7 +5,7 @@
 //! depend on the order of its terms, on how they are grouped, or on the number of threads. The number is kept in digits of 32
 //! bits in words of 64, which leaves 2^30 additions before carries must be passed on.
 
-use crate::norm::{Norm, Order};
+use crate::norm::Norm;
 use gradchain_arith::Exact;
 
 /// The exponent of the lowest bit: that of the square of the least f64.
@@ -13,11 +13,22 @@ const LOWEST: i32 = 2 * -1074;
 /// Bits from 2^-2148 to 2^2048, and 64 more for as many terms.
 const DIGITS: usize = (2 * 1074 + 2048 + 64_usize).div_ceil(32) + 1;
 
+/// What is added up for a norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Terms {
+    /// |x|: their sum is the one norm.
+    Magnitudes,
+    /// x²: the root of their sum is the two norm.
+    Squares,
+    /// The largest |x| alone: the infinity norm.
+    Largest,
+}
+
 /// The terms of a norm, added exactly. Sums over parts of a gradient [`merge`](Sum::merge) into the sum over all of it.
 #[derive(Clone, Debug)]
 pub struct Sum {
-    order: Order,
-    /// `Σ digits[i] · 2^(32 i + LOWEST)`; unused for the infinity norm.
+    terms: Terms,
+    /// `Σ digits[i] · 2^(32 i + LOWEST)`; unused for the largest alone.
     digits: [u64; DIGITS],
     /// Additions since the digits last were below 2^32.
     pending: u32,
@@ -29,11 +40,11 @@ pub struct Sum {
 
 impl Sum {
     /// The sum of no terms.
-    pub fn new(order: Order) -> Sum {
-        Sum { order, digits: [0; DIGITS], pending: 0, largest: 0.0, infinite: false, nan: false }
+    pub fn new(terms: Terms) -> Sum {
+        Sum { terms, digits: [0; DIGITS], pending: 0, largest: 0.0, infinite: false, nan: false }
     }
 
-    /// Adds the term of the number `x`: |x| for the one norm, x² for the two norm; exact.
+    /// Adds the term of the number `x`: |x| or x²; exact.
     #[inline]
     pub fn add(&mut self, x: f64) {
         let magnitude = x.abs();
@@ -42,13 +53,13 @@ impl Sum {
             self.infinite |= !x.is_nan();
             return;
         }
-        match self.order {
-            Order::Infinity => self.largest = self.largest.max(magnitude),
-            Order::One => {
+        match self.terms {
+            Terms::Largest => self.largest = self.largest.max(magnitude),
+            Terms::Magnitudes => {
                 let Exact { mantissa, exponent, .. } = Exact::from_f64(magnitude);
                 self.add_at(mantissa as u64, exponent);
             }
-            Order::Two => {
+            Terms::Squares => {
                 let Exact { mantissa, exponent: e, .. } = Exact::from_f64(magnitude);
                 let m = mantissa as u64;
                 // Numbers of 32 bits and fewer, all those of the narrower formats, have squares of one word.
@@ -65,12 +76,42 @@ impl Sum {
         }
     }
 
-    /// Adds all terms of `other`, a sum of the same norm; exact.
+    /// What is added.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Adds `high · 2^high_exponent + low · 2^low_exponent`, which is not negative; exact. The first exponent is at most 64 above the second one, and `low` is
+    /// of magnitude below 2^62. What lies below the lowest bit of the sum is zero.
+    pub(crate) fn add_fixed(&mut self, high: i128, high_exponent: i32, low: i64, low_exponent: i32) {
+        // Both parts over the lower exponent, with a unit of the first lent to the second where that is negative.
+        let shift = high_exponent - low_exponent;
+        let (mut high, mut low) = (high, i128::from(low));
+        if low < 0 {
+            let units = (-low >> shift) + 1;
+            high -= units;
+            low += units << shift;
+        }
+        self.add_wide(high as u128, high_exponent);
+        self.add_wide(low as u128, low_exponent);
+    }
+
+    /// Adds `m · 2^exponent`, whose bits below the lowest of the sum are zeros.
+    fn add_wide(&mut self, m: u128, exponent: i32) {
+        let below = (LOWEST - exponent).max(0);
+        let (m, exponent) = (m >> below.min(127), exponent + below);
+        self.add_at(m as u64, exponent);
+        if m >> 64 != 0 {
+            self.add_at((m >> 64) as u64, exponent + 64);
+        }
+    }
+
+    /// Adds all terms of `other`, a sum of the same terms; exact.
     ///
     /// # Panics
-    /// If the norms differ.
+    /// If the terms differ.
     pub fn merge(&mut self, other: &Sum) {
-        assert_eq!(self.order, other.order, "sums of different norms");
+        assert_eq!(self.terms, other.terms, "sums of different terms");
         self.carry();
         let mut other = other.clone();
         other.carry();
@@ -91,24 +132,25 @@ impl Sum {
         if self.infinite {
             return Norm::from_f64(f64::INFINITY);
         }
-        match self.order {
-            Order::Infinity => Norm::from_f64(self.largest),
-            Order::One => {
+        match self.terms {
+            Terms::Largest => Norm::from_f64(self.largest),
+            Terms::Magnitudes => {
                 let (top, exponent, sticky) = self.leading_bits();
                 Norm::rounded(top, exponent, sticky)
             }
-            Order::Two => {
-                let (top, exponent, sticky) = self.leading_bits();
-                // An even exponent can be halved; 127 bits still give 64 bits of the root and whether there are more.
-                let (top, exponent, sticky) = if exponent % 2 == 0 {
-                    (top, exponent, sticky)
-                } else {
-                    (top >> 1, exponent + 1, sticky || top & 1 == 1)
-                };
-                let root = top.isqrt();
-                Norm::rounded(root, exponent / 2, sticky || root * root != top)
-            }
+            Terms::Squares => Norm::root(self.leading_bits()),
         }
+    }
+
+    /// `sqrt(sum / count)`, rounded once to 53 bits: the root mean square of as many numbers. 0 for none.
+    pub fn root_mean(&self, count: u64) -> Norm {
+        if count == 0 || self.nan || self.infinite {
+            return self.norm();
+        }
+        let (top, exponent, sticky) = self.leading_bits();
+        // The leading bits have 128 bits; 64 of the quotient would do, and with those of a count below 2^64 there are.
+        let (quotient, rest) = (top / u128::from(count), top % u128::from(count));
+        Norm::root((quotient, exponent, sticky || rest != 0))
     }
 
     /// Adds `m · 2^exponent`.
@@ -165,7 +207,7 @@ mod tests {
     /// Carries are passed on before a digit can overflow, with the same sum as without them: more additions than a test can make.
     #[test]
     fn carries_after_2_to_the_30_additions() {
-        let mut sum = Sum::new(Order::One);
+        let mut sum = Sum::new(Terms::Magnitudes);
         sum.add(1.0);
         sum.add(3.5);
         sum.pending = (1 << 30) - 1;

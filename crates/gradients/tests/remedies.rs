@@ -140,7 +140,7 @@ fn values() {
 /// B7: after clipping the norm is at most the limit but for one rounding.
 #[test]
 fn norm_after_clipping() {
-    fn excess<T: Real>() -> f64 {
+    fn excess<T: gradchain_gradients::Measured>() -> f64 {
         let (mut state, mut worst) = (7_u64, 0.0_f64);
         for n in 1..400_usize {
             let mut g: Vec<T> = (0..n % 37 + 1)

@@ -19,6 +19,8 @@ pub enum Measure {
     Chain,
     /// A whole chain under a remedy: one row.
     Remedies,
+    /// The rate at which gradients grow, over many networks: one row.
+    Growth,
     /// Every layer of a network: one row a layer.
     Layers,
     /// A linear chain, multiplied in the order of the cell's association: one row.
@@ -29,9 +31,10 @@ pub enum Measure {
 
 impl Measure {
     /// All measures by name.
-    pub const NAMED: [(&'static str, Measure); 5] = [
+    pub const NAMED: [(&'static str, Measure); 6] = [
         ("chain", Measure::Chain),
         ("remedies", Measure::Remedies),
+        ("growth", Measure::Growth),
         ("layers", Measure::Layers),
         ("association", Measure::Association),
         ("derivative", Measure::Derivative),
@@ -42,6 +45,7 @@ impl Measure {
         match self {
             Measure::Chain => "chain",
             Measure::Remedies => "remedies",
+            Measure::Growth => "growth",
             Measure::Layers => "layers",
             Measure::Association => "association",
             Measure::Derivative => "derivative",
@@ -51,7 +55,11 @@ impl Measure {
     /// Whether a cell gives more than one row.
     pub(crate) const fn has_many_rows(self) -> bool {
         match self {
-            Measure::Chain | Measure::Remedies | Measure::Association | Measure::Derivative => false,
+            Measure::Chain
+            | Measure::Remedies
+            | Measure::Growth
+            | Measure::Association
+            | Measure::Derivative => false,
             Measure::Layers => true,
         }
     }
@@ -245,7 +253,8 @@ impl Cell {
             return Some((Axis::Path, message));
         }
         if self.remedy == Remedy::BatchNorm && self.batch < 2 && self.measure != Measure::Derivative {
-            let message = "batchnorm takes its statistics over the batch; allowed with it: 2 to 65536".to_owned();
+            let message =
+                "batchnorm takes its statistics over the batch; allowed with it: 2 to 65536".to_owned();
             return Some((Axis::Batch, message));
         }
         match self.measure {
@@ -256,7 +265,7 @@ impl Cell {
                     let message = "it has no meaning for the measure `derivative`, which looks at single numbers; leave it out";
                     (axis, message.to_owned())
                 }),
-            Measure::Chain | Measure::Remedies | Measure::Layers if self.association != default.association => {
+            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers if self.association != default.association => {
                 let (association, measure) = (self.association, self.measure.name());
                 let message = format!(
                     "`{association}` is an order for the measure `association`; the measure `{measure}` goes layer by layer: \
@@ -265,14 +274,14 @@ impl Cell {
                 );
                 Some((Axis::Association, message))
             }
-            Measure::Chain | Measure::Remedies if matches!(self.remedy, Remedy::Adaptive(_)) => {
+            Measure::Chain | Measure::Remedies | Measure::Growth if matches!(self.remedy, Remedy::Adaptive(_)) => {
                 let (remedy, measure) = (self.remedy, self.measure.name());
                 let message = format!(
                     "`{remedy}` treats the gradients of the weights, which the measure `{measure}` does not look at; the measure `layers` does"
                 );
                 Some((Axis::Remedy, message))
             }
-            Measure::Chain | Measure::Remedies | Measure::Layers => None,
+            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers => None,
             Measure::Association if self.activation != Activation::Identity => {
                 let message = format!(
                     "`{}` is not linear; the measure `association` multiplies matrices in any order: allowed: {}",

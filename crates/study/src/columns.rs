@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 75] = [
+pub const COLUMNS: [Column; 83] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -185,8 +185,32 @@ pub const COLUMNS: [Column; 75] = [
     result(
         "dead_fraction",
         "1",
-        "fraction of draws whose reference gradient is exactly zero; other statistics leave them out",
+        "fraction of draws whose reference gradient is exactly zero; other statistics leave them out. Measure `growth`: fraction of samples that a layer of zero derivatives stops",
     ),
+    result("samples", "samples", "gradients followed: the batch of every draw"),
+    result(
+        "rate_log2",
+        "log2 per layer",
+        "mean growth of log2 of the norm per layer, of each sample up to its last layer without a subnormal or infinite number; dead samples left out",
+    ),
+    result(
+        "rate_stderr",
+        "log2 per layer",
+        "standard error of rate_log2, from the scatter of the networks; null for one network",
+    ),
+    result(
+        "complete",
+        "samples",
+        "gradients that are finite and not zero at the bottom: those of the next four columns",
+    ),
+    result(
+        "mean_ln_norm2",
+        "1",
+        "mean of the natural logarithm of the squared norm at the bottom over that at the top",
+    ),
+    result("mean_stderr", "1", "standard error of mean_ln_norm2"),
+    result("var_ln_norm2", "1", "sample variance of that logarithm"),
+    result("var_stderr", "1", "standard error of var_ln_norm2"),
     result("weight_gradient_log2_norm", "log2", "log2 of the Euclidean norm of dL/dW of the layer, computed"),
     result(
         "weight_gradient_log2_norm_reference",

@@ -80,6 +80,8 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
     let (weight, unit, gradients, more) = match cell.measure {
         // The computed gradients.
         Measure::Chain | Measure::Remedies => (0.0, F64 + trace + slope + wiring, 1.0, 0.0),
+        // No reference.
+        Measure::Growth => (0.0, trace + wiring, batch, 0.0),
         // The same, those of both references, and the values of the reference under way, which are kept for linear layers too.
         Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE + wiring, layers, 0.0),
         // The magnitudes of the weights; intermediate products, and one of them as f64.

@@ -1,9 +1,9 @@
 //! Whole chains: the events on the way, and the gradient at the bottom beside its two references.
 
+use super::MeasureError;
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, earliest, earliest_classes, summarise};
-use super::MeasureError;
 use crate::cell::{Cell, Init};
 use crate::gain::Gain;
 use crate::row::Row;

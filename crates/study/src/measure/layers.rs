@@ -3,14 +3,16 @@
 //! The network takes handwritten digits of 8 x 8 pixels, divided by 16, and has ten outputs; the loss is `½ Σ ||h_d - y||²` over the batch, with y the
 //! unit vector of the label. Row t holds dL/dh_t, the gradient at the output of layer t, and dL/dW_t.
 
+use super::MeasureError;
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, summarise};
-use super::MeasureError;
 use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Counts, Isa};
-use gradchain_chain::{ChainArithmetic, Network, Rounded, Setting, backward, forward, weight_gradient};
+use gradchain_chain::{
+    ChainArithmetic, Network, Rounded, Setting, Wiring, backward, forward, weight_gradient,
+};
 use gradchain_drift::{
     Keep, Weights, compare, norm, reference_backward, reference_forward, upstream_from_targets,
     weight_gradient_norm,

@@ -2,13 +2,14 @@
 //!
 //! [`chain`] looks at whole chains, also at what a remedy does to them, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. These compute
 //! the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
-//! slopes of an activation at single numbers. To add a measure: a file here, and the variant that the compiler
+//! slopes of an activation at single numbers; [`growth`] has no reference: it holds rates against theory. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
 
 mod arithmetic;
 mod association;
 mod chain;
 mod derivative;
+mod growth;
 mod layers;
 mod network;
 mod sample;
@@ -38,6 +39,7 @@ pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     match cell.measure {
         Measure::Chain => chain::measure(cell, isa),
         Measure::Remedies => chain::measure_remedy(cell, isa),
+        Measure::Growth => growth::measure(cell, isa),
         Measure::Layers => layers::measure(cell, isa),
         Measure::Association => association::measure(cell, isa),
         Measure::Derivative => derivative::measure(cell, isa),

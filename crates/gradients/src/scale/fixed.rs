@@ -1,7 +1,4 @@
-//! Static loss scaling (Micikevicius et al. 2018, "Mixed precision training", section 3.2).
-//!
-//! The upstream gradient is multiplied by a power of two before the backward pass, which is linear in it, and the gradients are divided
-//! by it afterwards: what would have been subnormal or zero on the way keeps its bits.
+//! Scaling by a power of two.
 
 use crate::error::GradientError;
 use gradchain_arith::Arithmetic;

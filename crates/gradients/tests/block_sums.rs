@@ -1,0 +1,158 @@
+//! Sums a block at a time against the same terms added one by one into the long accumulator: the same bits, whatever the numbers, the length, where a slice
+//! begins, the threads and the instruction set.
+
+use gradchain_arith::{ISA_NAMES, Isa, Native, Real, bf16, f16};
+use gradchain_gradients::{Measured, Norm, Order, Sum, Terms, norm};
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 ^ self.0 >> 29
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        (self.next() >> 20) % n
+    }
+
+    /// A number of the format, of the binades `low .. low + span`.
+    fn number<T: Real>(&mut self, low: i32, span: u64) -> T {
+        let significand = 1.0 + (self.next() >> 12) as f64 / libm::exp2(52.0);
+        let sign = if self.next() >> 40 & 1 == 0 { 1.0 } else { -1.0 };
+        T::round_from(sign * libm::scalbn(significand, low + self.below(span) as i32))
+    }
+}
+
+fn one_by_one<T: Real>(order: Order, numbers: &[T]) -> Norm {
+    let terms = match order {
+        Order::One => Terms::Magnitudes,
+        Order::Two => Terms::Squares,
+        Order::Infinity | Order::Power(_) => Terms::Largest,
+    };
+    let mut sum = Sum::new(terms);
+    numbers.iter().for_each(|x| sum.add(x.value()));
+    sum.norm()
+}
+
+fn same(a: Norm, b: Norm) -> bool {
+    (a.mantissa().to_bits(), a.exponent()) == (b.mantissa().to_bits(), b.exponent())
+        || (a.mantissa().is_nan() && b.mantissa().is_nan())
+}
+
+fn check<T: Measured>(numbers: &[T], context: &str) {
+    for order in Order::EXACT {
+        let expected = one_by_one(order, numbers);
+        for isa in Isa::available() {
+            let got = norm(&Native::<T>::new(isa), order, &[numbers]);
+            assert!(
+                same(got, expected),
+                "{} {isa} norm {order} of {context}: {got:?}, {expected:?}",
+                T::NAME
+            );
+        }
+    }
+}
+
+/// Every spread of magnitudes, from one binade to the whole format, at both ends of it and in the middle; lengths around those of blocks and vectors.
+fn magnitudes<T: Measured>() {
+    let mut random = Random(T::FORMAT.precision().into());
+    let (least, top) = (T::FORMAT.min_exponent(), T::FORMAT.emax());
+    let all = (top - least) as u64;
+    for span in [1, 2, 8, 17, 18, 23, 40, 100, 300, 2098].into_iter().filter(|span| *span <= all) {
+        for low in [least, T::FORMAT.emin(), -3, 0, top - span as i32 + 1] {
+            let low = low.clamp(least, top - span as i32 + 1);
+            for length in [1, 15, 16, 31, 33, 1023, 1024, 1025, 4096, 5000] {
+                let numbers: Vec<T> = (0..length).map(|_| random.number(low, span)).collect();
+                check(&numbers, &format!("{length} numbers of {span} binades from 2^{low}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_magnitude_and_spread() {
+    magnitudes::<f16>();
+    magnitudes::<bf16>();
+    magnitudes::<f32>();
+    magnitudes::<f64>();
+    let missing: Vec<&str> = ISA_NAMES
+        .into_iter()
+        .filter(|name| !Isa::available().iter().any(|isa| isa.name() == *name))
+        .collect();
+    println!("instruction sets not tested here: {missing:?}");
+}
+
+/// All numbers of a format in one tensor, infinities and NaNs left out: the least spread that no accumulator holds, and every significand.
+#[test]
+fn all_finite_16_bit_numbers_at_once() {
+    let f16s: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|x| x.is_finite()).collect();
+    let bf16s: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).filter(|x| x.is_finite()).collect();
+    check(&f16s, "all numbers");
+    check(&bf16s, "all numbers");
+}
+
+/// The largest significands, so that every accumulator fills up to its last bit; the least; and rests of every sign.
+fn fullest<T: Measured>() {
+    let one = T::round_from(1.0).value();
+    let unit = T::FORMAT.unit_roundoff();
+    for x in [2.0 - 2.0 * unit, one, 1.0 + 2.0 * unit, 1.5, 4.0 / 3.0] {
+        let numbers = vec![T::round_from(x); 10_000];
+        check(&numbers, &format!("10 000 times {x}"));
+        let mixed: Vec<T> = (0..10_000).map(|i| T::round_from(libm::scalbn(x, -(i % 13)))).collect();
+        check(&mixed, &format!("{x} over powers of two"));
+    }
+}
+
+#[test]
+fn accumulators_filled_to_the_last_bit() {
+    fullest::<f16>();
+    fullest::<bf16>();
+    fullest::<f32>();
+    fullest::<f64>();
+}
+
+/// Infinities, NaNs, zeros of both signs and subnormal numbers at any place; slices that begin anywhere.
+fn specials<T: Measured>() {
+    let mut random = Random(99);
+    let numbers: Vec<T> = (0..9000).map(|_| random.number(-5, 6)).collect();
+    for special in
+        [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.0, -0.0, T::FORMAT.min_subnormal(), T::FORMAT.max()]
+    {
+        for place in [0, 1, 4095, 4096, 8999] {
+            let mut numbers = numbers.clone();
+            numbers[place] = T::round_from(special);
+            check(&numbers, &format!("{special} at {place}"));
+        }
+    }
+    for start in [1, 3, 7, 8191, 9000] {
+        check(&numbers[start..], &format!("the numbers from {start}"));
+    }
+    check(&[T::round_from(-0.0); 5000], "negative zeros");
+    check::<T>(&[], "no numbers");
+}
+
+#[test]
+fn specials_zeros_and_starts() {
+    specials::<f16>();
+    specials::<bf16>();
+    specials::<f32>();
+    specials::<f64>();
+}
+
+/// Sums are cut for threads, and by the caller.
+#[test]
+fn threads_and_groupings() {
+    let mut random = Random(3);
+    let numbers: Vec<f32> = (0..1_300_001).map(|_| random.number(-30, 28)).collect();
+    let expected = one_by_one(Order::Two, &numbers);
+    let arith = Native::<f32>::new(Isa::choose().unwrap());
+    for threads in [1, 2, 3, 7] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for groups in [1, 2, 7, 100] {
+            let tensors: Vec<&[f32]> = numbers.chunks(numbers.len().div_ceil(groups)).collect();
+            let got = pool.install(|| norm(&arith, Order::Two, &tensors));
+            assert!(same(got, expected), "{threads} threads, {groups} tensors: {got:?}, {expected:?}");
+        }
+    }
+}
