@@ -1,9 +1,11 @@
 //! What the rows say, in a few sentences. Every figure is a value of a row; the sentences only choose which.
 
-use crate::chart::{charted, happens, results};
+use crate::chart::{charted, happens, is_naming, results};
+use crate::companions::Companions;
 use crate::formats::limits;
 use crate::grid::{Dependence, Grid, grids};
-use crate::names::{heading, is_event, is_horizon, series_axis, words};
+use crate::names::{heading, is_event, is_horizon, is_magnitude, series_axis, words};
+use crate::panel::Axis;
 use crate::rows::Rows;
 use crate::study::Study;
 use crate::value::Value;
@@ -39,10 +41,10 @@ pub(crate) fn answer(rows: &Rows, study: &Study) -> Vec<Sentence> {
         // What happens in few rows only is left to the charts.
         let events: Vec<usize> = events.into_iter().filter(|&c| happens(rows, grid, c) >= 0.1).collect();
         of_grid.extend(events_by_lane(rows, grid, &events));
-        for y in charted {
+        for y in charted.into_iter().filter(|&y| !is_naming(rows, grid, y)) {
             match name(y) {
                 "bits_left" => of_grid.extend(bits_by_format(rows, grid, y)),
-                name if name.ends_with("log2_norm") && rows.index().is_some() => {
+                name if is_magnitude(name) && rows.index().is_some() => {
                     of_grid.extend(norms_by_index(rows, grid, y));
                 }
                 // The bits say more than a norm or a cosine, if they have been said.
@@ -87,12 +89,16 @@ fn condition(rows: &Rows, grid: &Grid, row: usize, of: &Dependence, named: &[usi
     let depth = rows.column("depth");
     let skip: Vec<usize> = named.iter().copied().chain(depth).collect();
     let said = part.title(rows, &[row], &grid.rows, &skip);
-    said.iter().filter(|(_, value)| value != "none").map(named_value).collect::<Vec<_>>().join(", ")
+    let means = |(name, value): &&(String, String)| value != "none" || name == "remedy";
+    said.iter().filter(means).map(named_value).collect::<Vec<_>>().join(", ")
 }
 
 /// A parameter in words: the value alone where it says what it is.
 fn named_value((name, value): &(String, String)) -> String {
     let speaks = ["format", "activation", "init", "path", "summation", "association", "remedy", "widths"];
+    if name == "remedy" && value == "none" {
+        return "no remedy".to_owned();
+    }
     if speaks.contains(&name.as_str()) { value.clone() } else { format!("{name} {value}") }
 }
 
@@ -277,13 +283,17 @@ fn extremes(rows: &Rows, grid: &Grid, y: usize) -> Vec<Sentence> {
         false => grid.dependence(rows, y, false),
     };
     let (last, at) = last_rows(rows, &of);
-    let Some(axis) = method_axis(rows, &of.axes).or(series_axis(rows, &last, &of.axes, 8)) else {
+    // Names say more of what they name than numbers do.
+    let is_number = |axis: &usize| rows.distinct(&of.rows, *axis).iter().all(|value| value.is_number());
+    let named: Vec<usize> = of.axes.iter().copied().filter(|axis| !is_number(axis)).collect();
+    let axis = method_axis(rows, &of.axes).or(series_axis(rows, &last, &named, 12));
+    let Some(axis) = axis.or(series_axis(rows, &last, &of.axes, 8)) else {
         return Vec::new();
     };
     // Of an error only the worst counts.
     let is_error =
         ["ulp", "wrong", "drift", "error", "rounded", "destroyed"].iter().any(|word| name.contains(word));
-    let is_log2 = rows.columns[y].unit == "log2" && !name.starts_with("rate");
+    let is_log2 = is_magnitude(name);
     let value_of = |row: usize| Piece::Figure { value: rows.get(row, y).clone(), power: is_log2 };
     let mut sentence = vec![text(heading(&words(name)))];
     sentence.extend(is_error.then(|| text(", at worst")));
@@ -310,7 +320,26 @@ fn extremes(rows: &Rows, grid: &Grid, y: usize) -> Vec<Sentence> {
         }
     }
     sentence.push(text("."));
-    vec![sentence]
+    let mut out = vec![sentence];
+    out.extend(agreement(rows, &of, y));
+    out
+}
+
+/// In how many rows a prediction lies within two standard errors of y.
+fn agreement(rows: &Rows, of: &Dependence, y: usize) -> Option<Sentence> {
+    let (theory, stderr) = Companions::of(rows, y, Axis::Linear).own_theory(rows)?;
+    let number = |row: usize, column: usize| rows.get(row, column).number().filter(|x| x.is_finite());
+    let with_both =
+        of.rows.iter().filter_map(|&row| Some((number(row, y)?, number(row, theory)?, number(row, stderr)?)));
+    let all: Vec<bool> = with_both.map(|(y, theory, error)| (y - theory).abs() <= 2.0 * error).collect();
+    let within = all.iter().filter(|within| **within).count();
+    (!all.is_empty()).then(|| {
+        vec![text(format!(
+            "{} lies within two standard errors of what was measured in {within} of {} rows.",
+            rows.columns[theory].name,
+            all.len()
+        ))]
+    })
 }
 
 /// A sentence in HTML: figures are `<data>` with all digits.

@@ -60,6 +60,8 @@ pub(crate) enum Look {
     /// A level of a heat map.
     Heat(usize),
     HeatSpecial,
+    /// A name in a heat map, by its colour.
+    Name(usize),
     /// A lane of a lifeline: of normal numbers, with subnormal ones, stuck.
     Alive,
     Subnormal,
@@ -153,7 +155,7 @@ pub(crate) fn results(rows: &Rows, study: &Study, grid: &Grid) -> Vec<usize> {
     chosen.into_iter().filter(|c| !rows.columns[*c].parameter && !grid.axes.contains(c)).collect()
 }
 
-/// Those of the results that have a chart of their own: numbers that vary, without what another chart says already.
+/// Those of the results that have a chart of their own: numbers and few names that vary, without what another chart says already.
 pub(crate) fn charted(rows: &Rows, results: &[usize], grid: &Grid) -> Vec<usize> {
     let name = |c: usize| rows.columns[c].name.as_str();
     let bits = results.iter().any(|&c| name(c) == "bits_left");
@@ -162,14 +164,12 @@ pub(crate) fn charted(rows: &Rows, results: &[usize], grid: &Grid) -> Vec<usize>
         .iter()
         .copied()
         .filter(|&c| {
-            !is_event(name(c))
-                && !is_companion(name(c))
-                && !counts.contains(&name(c))
-                && !(bits && IN_BITS_LEFT.contains(&name(c)))
-                && grid
-                    .rows
-                    .iter()
-                    .all(|&row| *rows.get(row, c) == Value::Null || rows.get(row, c).is_number())
+            let elsewhere = is_event(name(c))
+                || is_companion(name(c))
+                || counts.contains(&name(c))
+                || bits && IN_BITS_LEFT.contains(&name(c));
+            !elsewhere
+                && (is_numeric(rows, grid, c) || is_naming(rows, grid, c))
                 && is_worth_it(rows, grid, c, bits)
         })
         .collect();
@@ -177,12 +177,25 @@ pub(crate) fn charted(rows: &Rows, results: &[usize], grid: &Grid) -> Vec<usize>
     let rank = |name: &str| match name {
         "surviving_depth" => 0,
         "bits_left" => 1,
+        _ if is_naming(rows, grid, rows.column(name).unwrap_or(0)) => 1,
         "log2_norm" | "rate_log2" | "max_ulp" => 2,
         _ => 3,
     };
     charted.sort_by_key(|c| rank(name(*c)));
     charted.truncate(4);
     charted
+}
+
+/// Whether all values of a column are numbers.
+fn is_numeric(rows: &Rows, grid: &Grid, column: usize) -> bool {
+    grid.rows.iter().all(|&row| *rows.get(row, column) == Value::Null || rows.get(row, column).is_number())
+}
+
+/// Whether the values of a column are a few names, such as how a training ended.
+pub(crate) fn is_naming(rows: &Rows, grid: &Grid, column: usize) -> bool {
+    let values = rows.distinct(&grid.rows, column);
+    let names = values.iter().filter(|value| matches!(value, Value::Text(_))).count();
+    (2..=8).contains(&names) && values.iter().all(|value| !value.is_number())
 }
 
 /// Whether a result varies enough for a chart: a cosine that never falls below 0.99 does not, nor a norm that stays within a factor of 4.

@@ -60,6 +60,14 @@ impl Companions {
         x.is_finite().then_some(x)
     }
 
+    /// The prediction and the standard error of y itself, if it has both.
+    pub(crate) fn own_theory(&self, rows: &Rows) -> Option<(usize, usize)> {
+        let is_theory = |c: usize| rows.columns[c].name.starts_with("theory_");
+        let theory = self.dashed.iter().find(|(c, _, as_bits)| !as_bits && is_theory(*c))?.0;
+        let (stderr, of_drift) = self.stderr?;
+        of_drift.is_none().then_some((theory, stderr))
+    }
+
     /// Least and greatest y of a row, on its axis.
     pub(crate) fn range_of(
         &self,

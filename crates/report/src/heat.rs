@@ -1,8 +1,9 @@
 //! Heat maps: a result over two axes of names, a number in each cell and a colour for its size.
 
 use crate::chart::{Chart, Key, Look, MAX_PANELS, Panel};
+use crate::formats::colour;
 use crate::grid::Grid;
-use crate::names::{heading, is_event, is_horizon, meaning, words};
+use crate::names::{heading, is_event, is_horizon, is_magnitude, meaning, words};
 use crate::rows::Rows;
 use crate::svg::{Anchor, SMALL, Size, drawing, text, width_of};
 use crate::value::{Value, short_number};
@@ -19,6 +20,8 @@ struct Levels {
     log: bool,
     /// Whether the values are logarithms themselves, so that -inf is a zero.
     is_log2: bool,
+    /// Names in the order met, if the values are names.
+    names: Vec<String>,
 }
 
 impl Levels {
@@ -33,15 +36,24 @@ impl Levels {
         let span = logs.last().zip(logs.first()).map_or(0.0, |(high, low)| high - low);
         let log = !negative && !is_log2 && span > 5.0;
         let used = if log { logs } else { numbers };
+        let mut names: Vec<String> = Vec::new();
+        for value in values.filter(|value| matches!(value, Value::Text(_))) {
+            if !names.contains(&value.full()) {
+                names.push(value.full());
+            }
+        }
         let (Some(&low), Some(&most)) = (used.first(), used.last()) else {
-            return Levels { low: 0.0, high: 0.0, log, is_log2 };
+            return Levels { low: 0.0, high: 0.0, log, is_log2, names };
         };
         let nine_tenths = used[(used.len() - 1) * 9 / 10];
-        Levels { low, high: if nine_tenths > low { nine_tenths } else { most }, log, is_log2 }
+        Levels { low, high: if nine_tenths > low { nine_tenths } else { most }, log, is_log2, names }
     }
 
     /// The class of a value: `h0` for zero on a scale of logarithms, `h1` to `h6`, `hx` for infinities and NaN, `hn` for what never happened.
     fn class(&self, value: &Value) -> String {
+        if let Some(name) = self.names.iter().position(|name| *name == value.full()) {
+            return format!("q c{}", colour("", name));
+        }
         let Some(x) = (if self.log { value.log2() } else { value.number() }) else { return "hn".to_owned() };
         if (self.log || self.is_log2) && x == f64::NEG_INFINITY {
             return "h0".to_owned();
@@ -67,6 +79,10 @@ impl Levels {
             k if k == LEVELS - 1 => format!("{} and more", bound(k)),
             k => format!("to {}", bound(k + 1)),
         };
+        if !self.names.is_empty() {
+            let entry = |(i, name): (usize, &String)| Key::new(Look::Name(colour("", i)), name.clone());
+            return self.names.iter().enumerate().map(entry).collect();
+        }
         match self.high > self.low {
             true => (0..LEVELS).map(|k| Key::new(Look::Heat(k + 1), level(k))).collect(),
             false => Vec::new(),
@@ -83,7 +99,7 @@ pub(crate) fn plan(rows: &Rows, grid: &Grid, y: usize, id: &str) -> Option<Chart
     };
     let count = |axis: usize| rows.distinct(&of.rows, axis).len();
     let values = rows.distinct(&of.rows, y);
-    let is_log2 = rows.columns[y].unit == "log2";
+    let is_log2 = is_magnitude(name);
     // That a norm is zero or not is no heat map: the events say when.
     let finite = values.iter().filter(|value| value.number().is_some_and(f64::is_finite)).count();
     if values.len() < 2 || is_log2 && finite < 2 {
@@ -162,36 +178,53 @@ fn draw(
     name: &str,
     id: &str,
 ) -> String {
-    let label = |value: &Value| if *value == Value::Null { "none".to_owned() } else { value.short(6) };
-    let down: Vec<String> = rows.distinct(facet, row_axis).into_iter().map(label).collect();
-    let across: Vec<String> = column_axis
-        .map_or(vec![String::new()], |axis| rows.distinct(facet, axis).into_iter().map(label).collect());
+    let label = |value: &Value| if *value == Value::Null { "none".to_owned() } else { value.short(4) };
+    let of = |axis: usize| rows.distinct(facet, axis);
+    let (down_values, across_values) = (of(row_axis), column_axis.map_or(Vec::new(), of));
+    let down: Vec<String> = down_values.iter().copied().map(label).collect();
+    let across: Vec<String> = match column_axis {
+        Some(_) => across_values.iter().copied().map(label).collect(),
+        None => vec![String::new()],
+    };
     let left = down.iter().map(|text| width_of(text)).fold(30.0, f64::max).min(140.0) + 8.0;
+    // Many columns are narrow, and what has no room in a cell is left to the colour.
+    let many = across.len() > 8;
     let longest = across.iter().map(|text| width_of(text) + 6.0).fold(36.0, f64::max);
-    let width = ((SMALL.width - left - 4.0) / across.len() as f64).min(72.0).max(longest);
+    let least = if many { 16.0 } else { longest };
+    let width = ((SMALL.width - left - 4.0) / across.len() as f64).min(72.0).max(least);
     let size = Size {
         width: SMALL.width.max(left + width * across.len() as f64 + 4.0),
         height: 26.0 + CELL * down.len() as f64,
     };
     let mut out = String::new();
+    let mut free = f64::NEG_INFINITY;
     for (i, text_of) in across.iter().enumerate() {
-        out += &text(left + width * (i as f64 + 0.5), 14.0, Anchor::Middle, "tick", text_of);
+        let at = left + width * (i as f64 + 0.5);
+        if at - width_of(text_of) / 2.0 > free {
+            out += &text(at, 14.0, Anchor::Middle, "tick", text_of);
+            free = at + width_of(text_of) / 2.0;
+        }
     }
     for (j, text_of) in down.iter().enumerate() {
         out += &text(left - 6.0, 20.0 + CELL * (j as f64 + 0.5) + 3.8, Anchor::End, "tick", text_of);
     }
     for &row in facet {
-        let at =
-            |axis: usize, labels: &[String]| labels.iter().position(|l| *l == label(rows.get(row, axis)));
-        let j = at(row_axis, &down).unwrap_or(0);
-        let i = column_axis.and_then(|axis| at(axis, &across)).unwrap_or(0);
+        let at = |axis: usize, values: &[&Value]| {
+            values.iter().position(|value| value.full() == rows.get(row, axis).full()).unwrap_or(0)
+        };
+        let j = at(row_axis, &down_values);
+        let i = column_axis.map_or(0, |axis| at(axis, &across_values));
         let value = rows.get(row, y);
         let class = levels.class(value);
         let (x, top) = (left + width * i as f64, 20.0 + CELL * j as f64);
         let content = match value {
             Value::Null => "\u{b7}".to_owned(),
             Value::Number(f64::NEG_INFINITY) if levels.is_log2 => "zero".to_owned(),
-            value => compact(value, width),
+            // The key says what the colour means; a sign of the name is enough.
+            Value::Text(name) if width_of(name) + 4.0 > width => name.chars().take(1).collect(),
+            Value::Bool(_) | Value::Integer(_) | Value::Number(_) | Value::Scaled { .. } | Value::Text(_) => {
+                compact(value, width)
+            }
         };
         out += &format!(
             "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\" data-r=\"{row}\"/>",

@@ -70,7 +70,7 @@ pub struct Column {
     pub meaning: String,
 }
 
-/// A study that has been read: what [`page`], [`index()`] and [`markdown`] take.
+/// A study that has been read: what [`page()`], [`index()`] and [`markdown()`] take.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub(crate) name: String,

@@ -4,7 +4,7 @@ use crate::chart::{Chart, Key, Look, MAX_PANELS, Panel};
 use crate::companions::Companions;
 use crate::formats::{colour, limits};
 use crate::grid::Grid;
-use crate::names::{heading, is_horizon, meaning, series_axis, words};
+use crate::names::{heading, is_horizon, is_magnitude, meaning, series_axis, words};
 use crate::panel::{Axis, Place, Point, Series, Style, draw};
 use crate::rows::Rows;
 use crate::scale::{Label, Tick, linear_ticks, plain_log2_ticks};
@@ -97,10 +97,15 @@ fn chart(
         }
     }
     let drawn: Vec<usize> = panels.iter().flat_map(|(facet, _)| facet.iter().copied()).collect();
+    // Many panels of few points each are better seen as a heat map.
+    let points = rows.distinct(&drawn, x).len();
+    if panels.len() > 12 && points <= 4 {
+        return None;
+    }
     if panels.is_empty() || drawn.iter().all(|&row| *rows.get(row, y) == *rows.get(drawn[0], y)) {
         return None;
     }
-    let is_magnitude = y_name.ends_with("log2_norm");
+    let is_magnitude = is_magnitude(y_name);
     let format = rows.column("format");
     let own_y =
         y_name.contains("bits") && panels.len() > 1 && facet_axes.iter().any(|axis| Some(*axis) == format);
@@ -260,7 +265,7 @@ fn x_values(rows: &Rows, of: &[usize], x: usize) -> (Vec<f64>, bool) {
 
 fn y_axis(rows: &Rows, of: &[usize], y: usize) -> Axis {
     let column = &rows.columns[y];
-    if column.unit == "log2" && !column.name.starts_with("rate") {
+    if is_magnitude(&column.name) {
         return Axis::IsLog2;
     }
     let signs = of.iter().filter_map(|&row| rows.get(row, y).number()).any(|x| x < 0.0);

@@ -48,6 +48,11 @@ pub(crate) fn heading(text: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// Whether the column is the log2 of a magnitude, to be read as a power of two; a rate in log2 is read as it is.
+pub(crate) fn is_magnitude(name: &str) -> bool {
+    name.ends_with("log2_norm")
+}
+
 /// Whether the column says after how many layers something happened.
 pub(crate) fn is_event(name: &str) -> bool {
     name.starts_with("first_") || ["stuck_at", "direction_lost"].contains(&name)

@@ -126,6 +126,10 @@ fn key(entries: &[Key]) -> String {
                 (" heat", format!("<rect class=\"h{level}\" x=\"1\" y=\"0\" width=\"26\" height=\"14\" rx=\"2\"/>"))
             }
             Look::HeatSpecial => (" heat", "<rect class=\"hx\" x=\"1\" y=\"0\" width=\"26\" height=\"14\" rx=\"2\"/>".to_owned()),
+            Look::Name(c) => (
+                " heat",
+                format!("<rect class=\"q c{c}\" x=\"1\" y=\"0\" width=\"26\" height=\"14\" rx=\"2\"/>"),
+            ),
             Look::Alive => ("", "<path class=\"alive c0\" d=\"M1 7H27\"/>".to_owned()),
             Look::Subnormal => ("", "<path class=\"pale c0\" d=\"M1 7H27\"/>".to_owned()),
             Look::Stuck => ("", "<path class=\"stuck c0\" d=\"M1 7H27\"/>".to_owned()),

@@ -135,11 +135,13 @@ fn at(
 ) -> (f64, f64) {
     let y = match point.y {
         Place::At(value) => y.at(value),
-        special => gutters.iter().find(|(place, _, _)| *place == special).map_or(0.0, |(_, top, colours)| {
-            let lane = colours.iter().position(|c| *c == colour).unwrap_or(0);
-            let height = (colours.len() as f64 * GUTTER).max(14.0);
-            top + height * (lane as f64 + 0.5) / colours.len() as f64
-        }),
+        special @ (Place::Zero | Place::Infinite | Place::Nan) => {
+            gutters.iter().find(|(place, _, _)| *place == special).map_or(0.0, |(_, top, colours)| {
+                let lane = colours.iter().position(|c| *c == colour).unwrap_or(0);
+                let height = (colours.len() as f64 * GUTTER).max(14.0);
+                top + height * (lane as f64 + 0.5) / colours.len() as f64
+            })
+        }
     };
     (x.at(point.x), y)
 }

@@ -221,7 +221,7 @@ fn draw(
         Kind::Stuck(value) => y.at(value),
         Kind::Infinite | Kind::Nan | Kind::Zero => 0.0,
     };
-    let wanted: Vec<f64> = stuck.iter().map(|exit| value(exit)).collect();
+    let wanted: Vec<f64> = stuck.iter().map(value).collect();
     for (exit, at) in stuck.iter().zip(spread(&wanted, 11.5, (frame.top + 4.0, frame.bottom - 3.0))) {
         let (px, py) = (x.at(exit.layers), value(exit));
         let mut drawn =
