@@ -38,8 +38,10 @@ pub(crate) fn answer(rows: &Rows, study: &Study) -> Vec<Sentence> {
         let name = |c: usize| rows.columns[c].name.as_str();
         let events: Vec<usize> = results.iter().copied().filter(|&c| is_event(name(c))).collect();
         let charted = charted(rows, &results, grid);
-        // What happens in few rows only is left to the charts.
-        let events: Vec<usize> = events.into_iter().filter(|&c| happens(rows, grid, c) >= 0.1).collect();
+        // What happens in few rows only is left to the charts. That subnormals appear ends nothing.
+        let ends = events.iter().copied().filter(|&c| name(c) != "first_subnormal");
+        let share: f64 = ends.map(|c| happens(rows, grid, c)).sum();
+        let events = if share >= 0.1 { events } else { Vec::new() };
         of_grid.extend(events_by_lane(rows, grid, &events));
         for y in charted.into_iter().filter(|&y| !is_naming(rows, grid, y)) {
             match name(y) {

@@ -58,6 +58,8 @@ fn events_are_drawn_where_the_rows_have_them() {
     let [zero] = drawings(&page, "Magnitude of the gradient, gain 0.25")[..] else { panic!("{page}") };
     assert_eq!(zero.matches("#k-zero").count(), 3);
     assert!(page.contains("zero from layer <data value=\"13\">13</data>"), "{page}");
+    // What befalls one format alone is said too.
+    assert!(page.contains("NaN from layer <data value=\"16\">16</data>"), "{page}");
 }
 
 #[test]
