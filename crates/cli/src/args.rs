@@ -24,6 +24,8 @@ pub(crate) enum Command {
     List,
     /// Measure the committed studies again and demand the same bytes
     Check(CheckArgs),
+    /// Write pages with charts of the committed rows: an index, and a page for each study
+    Report(ReportArgs),
     /// Tell what a bug report needs: version, instruction sets, formats
     Info,
     /// Describe every field of a row, in JSON
@@ -87,6 +89,19 @@ pub(crate) struct CheckArgs {
     /// Threads; all that the machine has if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// The directory with STUDY/study.toml and STUDY/rows.jsonl
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub(crate) reports: PathBuf,
+    /// Where index.html and STUDY/index.html are written; beside the rows if absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the studies in Markdown, and write no page
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) markdown: bool,
 }
 
 /// The number of threads to use.

@@ -38,7 +38,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Verdict> {
 }
 
 /// Names of the directories below `reports` that hold a study.
-fn committed(reports: &Path) -> Result<Vec<String>> {
+pub(crate) fn committed(reports: &Path) -> Result<Vec<String>> {
     let place = || reports.display().to_string();
     let mut names = Vec::new();
     for entry in fs::read_dir(reports).with_context(place)? {

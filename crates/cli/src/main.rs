@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod list;
 mod output;
+mod report;
 mod run;
 mod studies;
 mod table;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::List => list::list(),
         Command::Check(args) => check::check(args),
+        Command::Report(args) => report::report(args),
         Command::Info => list::info(),
         Command::Schema => list::schema(),
     };
