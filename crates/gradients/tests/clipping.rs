@@ -4,19 +4,19 @@ use gradchain_arith::{Isa, Native, Real, bf16, f16};
 use gradchain_gradients::frameworks::optax::Leaf;
 use gradchain_gradients::frameworks::{jax, optax, torch};
 use gradchain_gradients::{
-    Adaptive, Clipping, GradientError, NonFinite, Order, Outcome, Units, clip_adaptively, clip_by_norm,
-    clip_by_range, clip_by_rms, clip_by_tensor_norm, clipped, excess, norm, scale, unscale,
+    Adaptive, Clipping, GradientError, Measured, NonFinite, Order, Outcome, Units, clip_adaptively,
+    clip_by_norm, clip_by_range, clip_by_rms, clip_by_tensor_norm, clipped, excess, norm, scale, unscale,
 };
 
-fn native<T: gradchain_gradients::Measured>() -> Native<T> {
+fn native<T: Measured>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
-fn numbers<T: gradchain_gradients::Measured>(values: &[f64]) -> Vec<T> {
+fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&x| T::round_from(x)).collect()
 }
 
-fn values<T: gradchain_gradients::Measured>(numbers: &[T]) -> Vec<f64> {
+fn values<T: Measured>(numbers: &[T]) -> Vec<f64> {
     numbers.iter().map(|x| x.value()).collect()
 }
 
@@ -30,19 +30,19 @@ fn assert_same(a: &[f64], b: &[f64]) {
 }
 
 /// One tensor clipped to the two norm `limit`, and the report.
-fn ours<T: gradchain_gradients::Measured>(g: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Clipping) {
+fn ours<T: Measured>(g: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Clipping) {
     let mut g = numbers::<T>(g);
     let report = clip_by_norm(&native::<T>(), Order::Two, limit, policy, &mut [&mut g]).unwrap();
     (values(&g), report)
 }
 
-fn by_torch<T: gradchain_gradients::Measured>(g: &[f64], limit: f64) -> Vec<f64> {
+fn by_torch<T: Measured>(g: &[f64], limit: f64) -> Vec<f64> {
     let mut g = numbers::<T>(g);
     torch::clip_grad_norm(limit, 2.0, false, &mut [&mut g]).unwrap();
     values(&g)
 }
 
-fn by_optax<T: gradchain_gradients::Measured>(g: &[f64], limit: f64) -> Vec<f64> {
+fn by_optax<T: Measured>(g: &[f64], limit: f64) -> Vec<f64> {
     let mut g = numbers::<T>(g);
     optax::clip_by_global_norm(limit, &mut [Leaf { shape: &[g.len()], numbers: &mut g }]);
     values(&g)
@@ -246,7 +246,7 @@ fn what_the_report_counts() {
 /// B7: the norm afterwards, with a coefficient that is not rounded into the format, and torch's with one that is.
 #[test]
 fn norms_afterwards() {
-    fn worst<T: gradchain_gradients::Measured>() -> [f64; 2] {
+    fn worst<T: Measured>() -> [f64; 2] {
         let mut state = 11_u64;
         let mut worst = [0.0_f64; 2];
         for n in 1..1500 {
@@ -413,12 +413,12 @@ fn clipping_by_rms() {
         clip_by_rms(&arith, 0.1, NonFinite::Error, copies)
     })
     .unwrap();
-    // Equal numbers at the limit: the norm and the limit are the same number.
+    // Equal numbers at the limit: their root mean square is the limit.
     assert_eq!((after[0].as_slice(), reports[0].outcome), (&[0.1; 7][..], Outcome::Kept));
     let factor = 0.1 / 12.5_f64.sqrt();
     assert!((after[1][0] / (3.0 * factor) - 1.0).abs() < 1e-15 && after[1][1] < 0.0);
     assert!(after[2].iter().all(|x| (x / 0.1 - 1.0).abs() < 1e-15), "{after:?}");
-    assert_eq!((reports[3].outcome, reports[1].norm.to_f64()), (Outcome::Kept, 5.0));
+    assert_eq!((reports[3].outcome, reports[1].norm.to_f64()), (Outcome::Kept, 12.5_f64.sqrt()));
     for n in 1..200 {
         let equal = vec![0.1_f32; n];
         let arith = native::<f32>();

@@ -2,14 +2,14 @@
 
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
-    GradientError, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, norm, normalise,
+    GradientError, Measured, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, norm, normalise,
 };
 
-fn native<T: gradchain_gradients::Measured>() -> Native<T> {
+fn native<T: Measured>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
-fn numbers<T: gradchain_gradients::Measured>(values: &[f64]) -> Vec<T> {
+fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&x| T::round_from(x)).collect()
 }
 
@@ -23,17 +23,13 @@ fn assert_same(a: &[f64], b: &[f64]) {
 }
 
 /// The values after clipping one tensor to the two norm `limit`.
-fn clipped<T: gradchain_gradients::Measured>(
-    values: &[f64],
-    limit: f64,
-    policy: NonFinite,
-) -> (Vec<f64>, Outcome) {
+fn clipped<T: Measured>(values: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Outcome) {
     let mut g = numbers::<T>(values);
     let clipping = clip_by_norm(&native::<T>(), Order::Two, limit, policy, &mut [&mut g]).unwrap();
     (g.iter().map(|g| g.value()).collect(), clipping.outcome)
 }
 
-fn clip<T: gradchain_gradients::Measured>(values: &[f64], limit: f64) -> Vec<f64> {
+fn clip<T: Measured>(values: &[f64], limit: f64) -> Vec<f64> {
     clipped::<T>(values, limit, NonFinite::Error).0
 }
 
@@ -142,7 +138,7 @@ fn values() {
 /// B7: after clipping the norm is at most the limit but for one rounding.
 #[test]
 fn norm_after_clipping() {
-    fn excess<T: gradchain_gradients::Measured>() -> f64 {
+    fn excess<T: Measured>() -> f64 {
         let (mut state, mut worst) = (7_u64, 0.0_f64);
         for n in 1..400_usize {
             let mut g: Vec<T> = (0..n % 37 + 1)
@@ -205,7 +201,7 @@ fn factors_below_f32() {
 
 #[test]
 fn normalisation() {
-    fn unit<T: gradchain_gradients::Measured>(values: &[f64]) -> Vec<f64> {
+    fn unit<T: Measured>(values: &[f64]) -> Vec<f64> {
         let mut g = numbers::<T>(values);
         normalise(&native::<T>(), Order::Two, NonFinite::Error, &mut [&mut g]).unwrap();
         g.iter().map(|g| g.value()).collect()

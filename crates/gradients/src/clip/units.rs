@@ -7,8 +7,7 @@ use super::{check_limit, clip_each, refuse};
 use crate::blocks::Gradients;
 use crate::error::GradientError;
 use crate::layers::check_rows;
-use crate::norm::{Norm, Order, norm};
-use crate::sum::{Sum, Terms};
+use crate::norm::{Norm, Order, root_mean_square};
 use crate::units::unit_norms;
 use gradchain_arith::Exact;
 use std::fmt;
@@ -40,8 +39,8 @@ pub struct Adaptive {
 ///
 /// `weights` and `gradient` have the same shape: rows of `width` numbers ([`Units::Whole`] asks for no width). Both norms are exact, rounded
 /// once to 53 bits, and so is the limit; nothing is added to a norm. For the limit the module's error bound has one more rounding of the norm and one of
-/// the product: `|d| <= 2^-51`. Each number is rounded once; number i draws its random bits from stream i. A unit that is not above its limit
-/// keeps its bits. What `policy` says concerns each unit alone. One report a unit.
+/// the product: `|d| <= 2^-51`. Each number is rounded once; number j of row i draws its random bits from stream i, j, and number i of a whole from stream i. A unit
+/// that is not above its limit keeps its bits. What `policy` says concerns each unit alone. One report a unit.
 ///
 /// # Errors
 /// If `clipping` or `eps` is negative or NaN, or `eps` is infinite; if the lengths do not fit; if a weight is not finite; or as `policy` says; the
@@ -83,17 +82,30 @@ pub fn clip_adaptively<A: Gradients>(
         .map(|(&norm, limit)| (Change::to_limit(limit, norm, policy), norm))
         .collect();
     let mut reports: Vec<Clipping> = changes.iter().map(|(change, norm)| change.report(*norm)).collect();
-    for (i, g) in gradient.iter_mut().enumerate() {
-        let unit = units.of(i, width);
-        changes[unit].0.change(&arith.stream(i as u64), g, &mut reports[unit]);
+    match units {
+        Units::Whole => changes[0].0.apply(arith, gradient, &mut reports[0]),
+        Units::Rows => {
+            for (i, row) in gradient.chunks_mut(width.max(1)).enumerate() {
+                changes[i].0.apply(&arith.stream(i as u64), row, &mut reports[i]);
+            }
+        }
+        Units::Columns => {
+            for (i, row) in gradient.chunks_mut(width.max(1)).enumerate() {
+                let arith = arith.stream(i as u64);
+                for (j, g) in row.iter_mut().enumerate() {
+                    changes[j].0.change(&arith.stream(j as u64), g, &mut reports[j]);
+                }
+            }
+        }
     }
     Ok(reports)
 }
 
-/// Scales each of the `tensors` whose root mean square is above `limit` to it: `g · min(1, limit / sqrt(Σ g² / n))`, as a fraction of two exact
-/// norms: `limit · sqrt(n)` is rounded once to 53 bits, and so is the norm (Shazeer and Stern 2018, "Adafactor", section 6, for updates).
+/// Scales each of the `tensors` whose root mean square is above `limit` to it: `g · min(1, limit / sqrt(Σ g² / n))` (Shazeer and Stern 2018,
+/// "Adafactor", section 6, for updates).
 ///
-/// The reports hold two norms, sqrt(n) times the root mean square. All else is as in [`clip_by_tensor_norm`](crate::clip_by_tensor_norm).
+/// The reports hold the root mean square, exact and rounded once to 53 bits, in place of the norm. All else is as in
+/// [`clip_by_tensor_norm`](crate::clip_by_tensor_norm).
 ///
 /// # Errors
 /// If the limit is negative or NaN, or as `policy` says of any tensor. Nothing has been changed then, in no tensor.
@@ -104,28 +116,13 @@ pub fn clip_by_rms<A: Gradients>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Vec<Clipping>, GradientError> {
     check_limit("clip-rms", limit)?;
-    clip_each(
-        arith,
-        policy,
-        tensors,
-        |tensor| norm(arith, Order::Two, &[tensor]),
-        |tensor| norm_of_copies(limit, tensor.len()),
-    )
+    clip_each(arith, policy, limit, tensors, |tensor| root_mean_square(arith, &[tensor]))
 }
 
 impl Units {
     /// All kinds of units by name.
     pub const NAMED: [(&'static str, Units); 3] =
         [("whole", Units::Whole), ("rows", Units::Rows), ("columns", Units::Columns)];
-
-    /// The unit of number i.
-    fn of(self, i: usize, width: usize) -> usize {
-        match self {
-            Units::Whole => 0,
-            Units::Rows => i / width,
-            Units::Columns => i % width,
-        }
-    }
 }
 
 impl fmt::Display for Units {
@@ -146,21 +143,6 @@ impl FromStr for Units {
             known: Units::NAMED.map(|(name, _)| name).join(", "),
         })
     }
-}
-
-/// The two norm of `count` copies of x, exact and rounded once.
-fn norm_of_copies(x: f64, count: usize) -> Norm {
-    let (mut sum, mut doubled) = (Sum::new(Terms::Squares), Sum::new(Terms::Squares));
-    doubled.add(x);
-    let mut rest = count;
-    while rest > 0 {
-        if rest & 1 == 1 {
-            sum.merge(&doubled);
-        }
-        doubled.merge(&doubled.clone());
-        rest >>= 1;
-    }
-    sum.norm()
 }
 
 /// `x · norm` rounded to 53 bits, for a finite norm.
