@@ -21,13 +21,13 @@ use crate::network::{Ends, Network, Wiring};
 use gradchain_activations::{Activation, Activations, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Summation};
 use gradchain_gradients::layers::{self, Affine, NormLayer, Statistics, statistics};
-use gradchain_gradients::{GradientError, Remedy};
+use gradchain_gradients::{GradientError, Gradients, Remedy};
 use gradchain_kernels::{Kernels, Shape};
 
-/// An arithmetic that chains are computed in: with products of matrices and with activations.
-pub trait ChainArithmetic: Kernels + Activations {}
+/// An arithmetic that chains are computed in: with products of matrices, activations, and what is done to gradients.
+pub trait ChainArithmetic: Kernels + Activations + Gradients {}
 
-impl<A: Kernels + Activations> ChainArithmetic for A {}
+impl<A: Kernels + Activations + Gradients> ChainArithmetic for A {}
 
 /// A network rounded once into the format of an arithmetic.
 #[derive(Clone, Debug)]

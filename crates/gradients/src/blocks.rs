@@ -4,7 +4,9 @@
 //! apart, these add the block. If not, the small numbers are set aside, to be added as a block of their own, and the rest is added. So every
 //! number is added exactly, and how fast depends on how many magnitudes a block holds: in ordinary gradients a few numbers of ten thousand are set aside.
 
+use crate::clip::{Clipping, Scaling};
 use crate::levels::{Fixed, Sums, Term};
+use crate::multiply::multiply;
 use crate::sum::{Sum, Terms};
 use gradchain_arith::{Arithmetic, Emulated, Isa, Native, Simd, WithSimd, bf16, f16};
 
@@ -12,11 +14,18 @@ use gradchain_arith::{Arithmetic, Emulated, Isa, Native, Simd, WithSimd, bf16, f
 pub trait Gradients: Arithmetic {
     /// Adds the terms of `numbers` to `sum`.
     fn add_to(&self, sum: &mut Sum, numbers: &[Self::Number]);
+
+    /// Scales all numbers of a tensor, each rounded once, and counts in `report` what became of them. Number i draws its random bits from stream i.
+    fn scale_all(&self, scaling: &Scaling, numbers: &mut [Self::Number], report: &mut Clipping);
 }
 
 impl<T: Measured> Gradients for Native<T> {
     fn add_to(&self, sum: &mut Sum, numbers: &[T]) {
         T::add_to(self.isa(), sum, numbers);
+    }
+
+    fn scale_all(&self, scaling: &Scaling, numbers: &mut [T], report: &mut Clipping) {
+        T::scale_all(self.isa(), scaling, numbers, report);
     }
 }
 
@@ -24,16 +33,27 @@ impl Gradients for Emulated {
     fn add_to(&self, sum: &mut Sum, numbers: &[f64]) {
         numbers.iter().for_each(|&x| sum.add(x));
     }
+
+    fn scale_all(&self, scaling: &Scaling, numbers: &mut [f64], report: &mut Clipping) {
+        for (i, g) in numbers.iter_mut().enumerate() {
+            let before = *g;
+            *g = scaling.scaled(&self.stream(i as u64), before);
+            report.count(self, before, *g);
+        }
+    }
 }
 
 /// A stored format, f16, bf16, f32 or f64, with exact sums that are compiled here, once.
 pub trait Measured: gradchain_arith::Real {
     /// [`Gradients::add_to`] on the instruction set `isa`.
     fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]);
+
+    /// [`Gradients::scale_all`] on the instruction set `isa`.
+    fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping);
 }
 
 /// The bits of a magnitude: unsigned integers in the order of the numbers.
-trait Bits: Sums {
+pub(crate) trait Bits: Sums {
     type Magnitude: Copy + Ord;
     const ZERO: Self::Magnitude;
     const INFINITE: Self::Magnitude;
@@ -41,6 +61,10 @@ trait Bits: Sums {
     fn magnitude(self) -> Self::Magnitude;
     /// The largest magnitude, and the least one that is not zero, less one (the largest integer where there is none).
     fn extremes(numbers: &[Self]) -> (Self::Magnitude, Self::Magnitude);
+    /// The magnitude of the least normal number.
+    fn least_normal() -> Self::Magnitude;
+    /// How many numbers became zero, and how many normal numbers subnormal, from `before` to `after`.
+    fn lost(before: &[Self], after: &[Self], normal: Self::Magnitude) -> (usize, usize);
     /// The number of this magnitude.
     fn of(magnitude: Self::Magnitude) -> f64;
     /// The number whose magnitude is one more than this.
@@ -71,6 +95,22 @@ macro_rules! measured {
                 (largest, least)
             }
 
+            fn least_normal() -> $bits {
+                <$format as gradchain_arith::Real>::round_from(<$format as gradchain_arith::Real>::FORMAT.min_normal()).magnitude()
+            }
+
+            #[inline(always)]
+            fn lost(before: &[$format], after: &[$format], normal: $bits) -> (usize, usize) {
+                // Counted in integers as wide as the numbers: blocks are short.
+                let (mut flushed, mut subnormal): ($bits, $bits) = (0, 0);
+                for (before, after) in before.iter().zip(after) {
+                    let (before, after) = (before.magnitude(), after.magnitude());
+                    flushed += $bits::from(after == 0) & $bits::from(before != 0);
+                    subnormal += $bits::from(after < normal) & $bits::from(after != 0) & $bits::from(before >= normal);
+                }
+                (flushed as usize, subnormal as usize)
+            }
+
             fn of(magnitude: $bits) -> f64 {
                 gradchain_arith::Real::value($format::from_bits(magnitude))
             }
@@ -83,6 +123,10 @@ macro_rules! measured {
         impl Measured for $format {
             fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]) {
                 add(isa, sum, numbers);
+            }
+
+            fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping) {
+                multiply(isa, scaling, numbers, report);
             }
         }
     )*};

@@ -1,5 +1,6 @@
 //! Gradient centralisation, and normalisation by the root mean square or tensor by tensor.
 
+use crate::blocks::Gradients;
 use crate::clip::{Clipping, NonFinite, Outcome, normalise};
 use crate::error::GradientError;
 use crate::extended::Extended;
@@ -7,7 +8,6 @@ use crate::layers::check_rows;
 use crate::norm::{Norm, Order, norm_of};
 use crate::scale::first_non_finite;
 use crate::signed_sum::SignedSum;
-use gradchain_arith::Arithmetic;
 
 /// Subtracts from each row of `width` numbers its mean: `g - Σ / width` (Yong, Huang, Hua and Zhang 2020, "Gradient centralization: a new
 /// optimization technique for deep neural networks", eq. 1).
@@ -21,7 +21,7 @@ use gradchain_arith::Arithmetic;
 ///
 /// # Errors
 /// If the gradient is not made of whole rows, or as `policy` says; the error then names tensor 0. Nothing has been changed then.
-pub fn centralise<A: Arithmetic>(
+pub fn centralise<A: Gradients>(
     arith: &A,
     width: usize,
     policy: NonFinite,
@@ -67,7 +67,7 @@ pub fn centralise<A: Arithmetic>(
 ///
 /// # Errors
 /// As `policy` says of a norm that is not finite. Nothing has been changed then.
-pub fn normalise_rms<A: Arithmetic>(
+pub fn normalise_rms<A: Gradients>(
     arith: &A,
     policy: NonFinite,
     tensors: &mut [&mut [A::Number]],
@@ -80,20 +80,24 @@ pub fn normalise_rms<A: Arithmetic>(
     let count = values.clone().count() as u64;
     let squares = values.fold(Extended::ZERO, |sum, g| sum.plus(Extended::product(g, g)));
     if squares.is_zero() {
-        return Ok(Clipping { norm: Norm::from_f64(0.0), outcome: Outcome::Kept });
+        return Ok(Clipping::kept(Norm::from_f64(0.0)));
     }
     let square = squares.divided_by(count);
     let factor = square.reciprocal_root();
+    let rounded = |x: Extended| Norm::rounded(x.mantissa(), i64::from(x.exponent()), false);
+    let norm = rounded(square.times(factor).settled());
+    let coefficient = rounded(factor.settled());
+    let mut report = Clipping { coefficient, outcome: Outcome::Scaled, ..Clipping::kept(norm) };
     for (t, tensor) in tensors.iter_mut().enumerate() {
         let arith = arith.stream(t as u64);
         for (i, g) in tensor.iter_mut().enumerate() {
-            let quotient = Extended::from_f64(arith.value(*g)).times(factor).settled();
+            let before = arith.value(*g);
+            let quotient = Extended::from_f64(before).times(factor).settled();
             *g = quotient.round(&arith.stream(i as u64));
+            report.count(&arith, before, *g);
         }
     }
-    let rms = square.times(factor).settled();
-    let norm = Norm::rounded(rms.mantissa(), i64::from(rms.exponent()), false);
-    Ok(Clipping { norm, outcome: Outcome::Scaled })
+    Ok(report)
 }
 
 /// Divides each of the `tensors` by its own norm, as [`normalise`] does with one; so every layer takes a step of the same length (You, Gitman and
@@ -102,7 +106,7 @@ pub fn normalise_rms<A: Arithmetic>(
 ///
 /// # Errors
 /// As `policy` says of the first tensor whose norm is not finite. Nothing has been changed then, in no tensor.
-pub fn normalise_each<A: Arithmetic>(
+pub fn normalise_each<A: Gradients>(
     arith: &A,
     order: Order,
     policy: NonFinite,

@@ -6,6 +6,9 @@
 //! Nguyen 2013, "Fast reproducible floating-point summation"). The last accumulator stands on no grid: it adds exactly as long as all terms are multiples of
 //! its [`LEAST`](Sums::LEAST). That is asked of the block before, so nothing here is approximate, and the sum does not depend on the order.
 //!
+//! Sums are bound by the adders of the CPU, of which the multipliers can take a part: some additions are written as `one · a + b`, with a one that the compiler does
+//! not know, or it would make an addition of it.
+//!
 //! | format | lanes | adds, 2^c | grids | least multiple |
 //! | --- | --- | --- | --- | --- |
 //! | f16, bf16 | f32 | 2^5 | 2^-18, 2^-36 | 2^-56 |
@@ -52,9 +55,10 @@ macro_rules! sums {
             const LEAST_HIGH: i32 = $high;
 
             fn sum(isa: Isa, term: Term, scale: f64, numbers: &[Self]) -> Fixed {
+                let one = std::hint::black_box(1.0);
                 match term {
-                    Term::Magnitude => isa.run($text::<$format, false> { numbers, scale }),
-                    Term::Square => isa.run($text::<$format, true> { numbers, scale }),
+                    Term::Magnitude => isa.run($text::<$format, false> { numbers, scale, one }),
+                    Term::Square => isa.run($text::<$format, true> { numbers, scale, one }),
                 }
             }
         }
@@ -97,6 +101,7 @@ fn whole<S: Simd>(simd: S, lanes: S::F64, exponent: i32) -> i64 {
 struct InSingles<'a, T, const SQUARE: bool> {
     numbers: &'a [T],
     scale: f64,
+    one: f64,
 }
 
 /// The accumulators of a vector of sums.
@@ -115,14 +120,14 @@ const SINGLE_ADDS: usize = 32;
 
 impl<T: Real<Computed = f32>, const SQUARE: bool> InSingles<'_, T, SQUARE> {
     #[inline(always)]
-    fn add<S: Simd>(simd: S, scale: S::F32, numbers: &[T; LANES], sums: &mut Levels<S::F32>) {
+    fn add<S: Simd>(simd: S, [scale, one]: [S::F32; 2], numbers: &[T; LANES], sums: &mut Levels<S::F32>) {
         let x = simd.mul_f32(T::to_computed(simd, T::load(simd, numbers)), scale);
-        let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f32(x), simd.splat_f32(1.0)) };
+        let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f32(x), one) };
         let first = simd.mul_add_f32(a, b, sums.first);
         let rest = simd.mul_add_f32(a, b, simd.sub_f32(sums.first, first));
-        let second = simd.add_f32(sums.second, rest);
+        let second = simd.mul_add_f32(one, rest, sums.second);
         let rest = simd.add_f32(rest, simd.sub_f32(sums.second, second));
-        *sums = Levels { first, second, third: simd.add_f32(sums.third, rest) };
+        *sums = Levels { first, second, third: simd.mul_add_f32(one, rest, sums.third) };
     }
 
     /// The accumulators as they start.
@@ -149,7 +154,7 @@ impl<T: Real<Computed = f32>, const SQUARE: bool> WithSimd for InSingles<'_, T, 
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Fixed {
-        let scale = simd.splat_f32(self.scale as f32);
+        let factors = [simd.splat_f32(self.scale as f32), simd.splat_f32(self.one as f32)];
         let zero = simd.splat_f64(0.0);
         let mut totals = (zero, zero);
         // Two sets of accumulators, so that one does not wait for the other's additions.
@@ -159,14 +164,14 @@ impl<T: Real<Computed = f32>, const SQUARE: bool> WithSimd for InSingles<'_, T, 
             for pair in pairs {
                 let (left, right) = pair.split_at(LANES);
                 let is_half = "half of two vectors";
-                Self::add(simd, scale, left.try_into().expect(is_half), &mut even);
-                Self::add(simd, scale, right.try_into().expect(is_half), &mut odd);
+                Self::add(simd, factors, left.try_into().expect(is_half), &mut even);
+                Self::add(simd, factors, right.try_into().expect(is_half), &mut odd);
             }
             if !rest.is_empty() {
                 let mut last = [[T::default(); LANES]; 2];
                 last.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
-                Self::add(simd, scale, &last[0], &mut even);
-                Self::add(simd, scale, &last[1], &mut odd);
+                Self::add(simd, factors, &last[0], &mut even);
+                Self::add(simd, factors, &last[1], &mut odd);
             }
             totals = Self::empty_into(simd, odd, Self::empty_into(simd, even, totals));
         }
@@ -178,6 +183,7 @@ impl<T: Real<Computed = f32>, const SQUARE: bool> WithSimd for InSingles<'_, T, 
 struct InDoubles<'a, T, const SQUARE: bool> {
     numbers: &'a [T],
     scale: f64,
+    one: f64,
 }
 
 impl<T: Real, const SQUARE: bool> WithSimd for InDoubles<'_, T, SQUARE> {
@@ -186,7 +192,7 @@ impl<T: Real, const SQUARE: bool> WithSimd for InDoubles<'_, T, SQUARE> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Fixed {
         let scale = simd.splat_f64(self.scale);
-        let one = simd.splat_f64(1.0);
+        let one = simd.splat_f64(self.one);
         let starts = [simd.splat_f64(power(7)), simd.splat_f64(1.5 * power(-38))];
         let [mut first, mut second] = starts;
         each(
@@ -211,6 +217,7 @@ impl<T: Real, const SQUARE: bool> WithSimd for InDoubles<'_, T, SQUARE> {
 struct InTriples<'a, T, const SQUARE: bool> {
     numbers: &'a [T],
     scale: f64,
+    one: f64,
 }
 
 impl<T: Real, const SQUARE: bool> WithSimd for InTriples<'_, T, SQUARE> {
@@ -219,6 +226,7 @@ impl<T: Real, const SQUARE: bool> WithSimd for InTriples<'_, T, SQUARE> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Fixed {
         let scale = simd.splat_f64(self.scale);
+        let one = simd.splat_f64(self.one);
         let starts = [simd.splat_f64(power(6)), simd.splat_f64(1.5 * power(-39))];
         let [mut first, mut second] = starts;
         let mut third = simd.splat_f64(0.0);
@@ -228,17 +236,17 @@ impl<T: Real, const SQUARE: bool> WithSimd for InTriples<'_, T, SQUARE> {
             |numbers| {
                 let x = simd.mul_f64(T::to_f64(simd, T::load(simd, numbers)), scale);
                 let term = if SQUARE { simd.mul_f64(x, x) } else { simd.abs_f64(x) };
-                let next = simd.add_f64(first, term);
+                let next = simd.mul_add_f64(one, term, first);
                 let rest = simd.add_f64(term, simd.sub_f64(first, next));
                 first = next;
-                let next = simd.add_f64(second, rest);
-                third = simd.add_f64(third, simd.add_f64(rest, simd.sub_f64(second, next)));
+                let next = simd.mul_add_f64(one, rest, second);
+                third = simd.mul_add_f64(one, simd.add_f64(rest, simd.sub_f64(second, next)), third);
                 second = next;
                 if SQUARE {
                     // What the rounding of the square left off.
                     let rest = simd.mul_add_f64(x, x, simd.neg_f64(term));
-                    let next = simd.add_f64(second, rest);
-                    third = simd.add_f64(third, simd.add_f64(rest, simd.sub_f64(second, next)));
+                    let next = simd.mul_add_f64(one, rest, second);
+                    third = simd.mul_add_f64(one, simd.add_f64(rest, simd.sub_f64(second, next)), third);
                     second = next;
                 }
             },

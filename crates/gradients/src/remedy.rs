@@ -1,10 +1,10 @@
 //! Remedies by name.
 
+use crate::blocks::Gradients;
 use crate::clip::{NonFinite, check_limit, clip_by_norm, clip_by_value, normalise};
 use crate::error::GradientError;
 use crate::norm::Order;
 use crate::scale::{check_scale, scale, unscale};
-use gradchain_arith::Arithmetic;
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,7 +52,7 @@ impl Remedy {
     ///
     /// # Errors
     /// If the limit is negative or NaN.
-    pub fn apply<A: Arithmetic>(&self, arith: &A, gradient: &mut [A::Number]) -> Result<(), GradientError> {
+    pub fn apply<A: Gradients>(&self, arith: &A, gradient: &mut [A::Number]) -> Result<(), GradientError> {
         let policy = NonFinite::Propagate;
         match *self {
             Remedy::None
@@ -93,7 +93,7 @@ impl Remedy {
     ///
     /// # Errors
     /// If the loss scale is not a power of two.
-    pub fn scale_upstream<A: Arithmetic>(
+    pub fn scale_upstream<A: Gradients>(
         &self,
         arith: &A,
         upstream: &mut [A::Number],
@@ -108,7 +108,7 @@ impl Remedy {
     ///
     /// # Errors
     /// If the loss scale is not a power of two.
-    pub fn unscale_gradient<A: Arithmetic>(
+    pub fn unscale_gradient<A: Gradients>(
         &self,
         arith: &A,
         gradient: &mut [A::Number],

@@ -1,22 +1,12 @@
 //! Norms of the units of a layer, and what a gradient is made of.
 
 use crate::blocks::Gradients;
+use crate::clip::Units;
 use crate::error::GradientError;
 use crate::norm::{Norm, Order, norm};
 use gradchain_arith::{Arithmetic, Counts};
 
-/// Which numbers of a row-major matrix belong to one unit of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Units {
-    /// All of them: what a bias or a gain is.
-    Whole,
-    /// A row each: the weights of a layer stored as outputs by inputs, as PyTorch does.
-    Rows,
-    /// A column each: inputs by outputs, as JAX does.
-    Columns,
-}
-
-/// The norm of each unit of `tensor`, whose rows have `width` numbers; as exact as [`norm()`].
+/// The norm of each unit of `tensor`, whose rows have `width` numbers ([`Units::Whole`] asks for no width); as exact as [`norm()`].
 ///
 /// # Errors
 /// If the tensor is not made of whole rows.
@@ -28,7 +18,7 @@ pub fn unit_norms<A: Gradients>(
     tensor: &[A::Number],
 ) -> Result<Vec<Norm>, GradientError> {
     let whole_rows = if width == 0 { tensor.is_empty() } else { tensor.len().is_multiple_of(width) };
-    if !whole_rows {
+    if units != Units::Whole && !whole_rows {
         let allowed = format!("whole rows of {width}");
         return Err(GradientError::Length { what: "tensor", found: tensor.len(), allowed });
     }

@@ -2,7 +2,7 @@
 
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
+use gradchain_arith::{Emulated, Format, Isa, Native, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
     GradientError, NonFinite, Order, Outcome, centralise, normalise, normalise_each, normalise_rms,
 };
@@ -13,7 +13,7 @@ fn big(x: f64) -> Big {
     Big::try_from(x).unwrap().with_precision(4500).value()
 }
 
-fn native<T: Real>() -> Native<T> {
+fn native<T: gradchain_gradients::Measured>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
@@ -22,14 +22,19 @@ fn assert_same(a: &[f64], b: &[f64]) {
     assert!(a.len() == b.len() && a.iter().zip(b).all(same), "{a:?}, not {b:?}");
 }
 
-fn centred<A: Arithmetic>(arith: &A, width: usize, policy: NonFinite, values: &[f64]) -> (Vec<f64>, Outcome) {
+fn centred<A: gradchain_gradients::Gradients>(
+    arith: &A,
+    width: usize,
+    policy: NonFinite,
+    values: &[f64],
+) -> (Vec<f64>, Outcome) {
     let mut g: Vec<A::Number> = values.iter().map(|&x| arith.round(x)).collect();
     let outcome = centralise(arith, width, policy, &mut g).unwrap();
     (g.iter().map(|&g| arith.value(g)).collect(), outcome)
 }
 
 /// Numbers of both signs over `binades` binades below 2^`top`.
-fn spread<T: Real>(n: usize, top: i32, binades: u64, state: &mut u64) -> Vec<f64> {
+fn spread<T: gradchain_gradients::Measured>(n: usize, top: i32, binades: u64, state: &mut u64) -> Vec<f64> {
     let mut next = || {
         *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         *state >> 11
@@ -48,7 +53,7 @@ fn spread<T: Real>(n: usize, top: i32, binades: u64, state: &mut u64) -> Vec<f64
 /// over few binades and over all.
 #[test]
 fn differences_are_rounded_once() {
-    fn check<T: Real>() {
+    fn check<T: gradchain_gradients::Measured>() {
         let format = T::FORMAT;
         let (mut state, mut ties) = (3, 0);
         let all = (format.emax() - format.min_exponent()) as u64;
@@ -172,7 +177,7 @@ fn centralising_under_other_rules() {
 
 #[test]
 fn root_mean_square() {
-    fn rms<T: Real>(values: &[f64]) -> (Vec<f64>, f64) {
+    fn rms<T: gradchain_gradients::Measured>(values: &[f64]) -> (Vec<f64>, f64) {
         let mut g: Vec<T> = values.iter().map(|&x| T::round_from(x)).collect();
         let (first, second) = g.split_at_mut(values.len() / 2);
         let clipping = normalise_rms(&native::<T>(), NonFinite::Error, &mut [first, second]).unwrap();

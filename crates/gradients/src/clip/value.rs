@@ -1,0 +1,96 @@
+//! Clipping by value.
+
+use super::{Outcome, refuse};
+use crate::clip::policy::NonFinite;
+use crate::error::GradientError;
+use crate::scale::first_non_finite;
+use gradchain_arith::Arithmetic;
+
+use super::check_limit;
+
+/// What clipping by value did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueClipping {
+    /// What became of the gradient; [`Outcome::Scaled`] means that numbers were clipped.
+    pub outcome: Outcome,
+    /// How many numbers lay outside.
+    pub clipped: usize,
+}
+
+/// Limits every number to `-limit..=limit` and returns how many lay outside.
+///
+/// These become the limit rounded by `arith`, or the format's largest number if that is less; numbers inside keep their bits, and NaN stays.
+/// The limit 0 gives zeros that keep their sign, the limit ∞ changes nothing. Number i draws its random bits from stream i.
+///
+/// # Errors
+/// If the limit is negative or NaN.
+pub fn clip_by_value<A: Arithmetic>(
+    arith: &A,
+    limit: f64,
+    gradient: &mut [A::Number],
+) -> Result<usize, GradientError> {
+    check_limit("clip-value", limit)?;
+    let mut clipped = 0;
+    for (i, g) in gradient.iter_mut().enumerate() {
+        let value = arith.value(*g);
+        if value.abs() > limit {
+            *g = arith.stream(i as u64).round(limit.min(arith.format().max()).copysign(value));
+            clipped += 1;
+        }
+    }
+    Ok(clipped)
+}
+
+/// Limits every number of `tensors` to `low..=high`, with a choice of what to do with infinities and NaN.
+///
+/// Numbers outside become the bound rounded by `arith`, or the format's number of largest magnitude if the bound lies beyond it; numbers inside
+/// keep their bits. Under [`NonFinite::Propagate`] infinities are numbers outside and NaN stays, as in every framework; the other policies act on all
+/// tensors if one number is infinite or NaN. Number i of tensor t draws its random bits from stream t, i.
+///
+/// # Errors
+/// If a bound is NaN or `low` is above `high`, or as `policy` says. Nothing has been changed then.
+pub fn clip_by_range<A: Arithmetic>(
+    arith: &A,
+    low: f64,
+    high: f64,
+    policy: NonFinite,
+    tensors: &mut [&mut [A::Number]],
+) -> Result<ValueClipping, GradientError> {
+    if low.is_nan() {
+        return Err(GradientError::OutOfRange { what: "low", value: low, allowed: "-inf to inf" });
+    }
+    if high.is_nan() || high < low {
+        return Err(GradientError::OutOfRange { what: "high", value: high, allowed: "low to inf" });
+    }
+    refuse(arith, policy, tensors)?;
+    let spoiled = tensors.iter().any(|tensor| first_non_finite(arith, tensor).is_some());
+    let all = match policy {
+        _ if !spoiled => None,
+        NonFinite::Propagate | NonFinite::Error => None,
+        NonFinite::AllNan => Some(f64::NAN),
+        NonFinite::Zero => Some(0.0),
+        NonFinite::Skip => return Ok(ValueClipping { outcome: Outcome::Skipped, clipped: 0 }),
+    };
+    let largest = arith.format().max();
+    let mut clipped = 0;
+    for (t, tensor) in tensors.iter_mut().enumerate() {
+        let arith = arith.stream(t as u64);
+        for (i, g) in tensor.iter_mut().enumerate() {
+            let value = arith.value(*g);
+            if let Some(x) = all {
+                *g = arith.stream(i as u64).round(x);
+            } else if value < low || value > high {
+                let bound = if value < low { low } else { high };
+                *g = arith.stream(i as u64).round(bound.clamp(-largest, largest));
+                clipped += 1;
+            }
+        }
+    }
+    let outcome = match all {
+        Some(x) if x.is_nan() => Outcome::Spoiled,
+        Some(_) => Outcome::Zeroed,
+        None if clipped == 0 => Outcome::Kept,
+        None => Outcome::Scaled,
+    };
+    Ok(ValueClipping { outcome, clipped })
+}
