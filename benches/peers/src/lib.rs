@@ -2,7 +2,7 @@
 //!
 //! A figure of a shared machine says little; its ratio to a ceiling measured in the same minute says what is left to gain. So a [`Contest`]
 //! is one piece of work at one shape in one format, with everybody who does it: our summations, the [`peers`], and the
-//! [`ceilings`], which do as many loads or multiply-adds and nothing else. The works are listed once, in [`works`] and [`elementwise`]; the criterion
+//! [`ceilings`], which do as many loads or multiply-adds and nothing else. The works are listed once, in [`works`], [`elementwise`] and [`remedies`]; the criterion
 //! benches of this package and the program `ratios` both read those lists:
 //!
 //! ```text
@@ -28,6 +28,7 @@ mod loops;
 mod measure;
 pub mod peers;
 mod reference;
+pub mod remedies;
 pub mod works;
 
 pub use contest::{Contest, Entrant, Limit, Role, Unit};

@@ -71,13 +71,15 @@ impl Wiring {
     }
 }
 
-/// Layers that share one activation. Width 1 is a scalar chain; no layers at all is the identity.
+/// Layers that share one activation, the last one perhaps apart. Width 1 is a scalar chain; no layers at all is the identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// The layers, from the input on; the outputs of each are the inputs of the next.
     pub layers: Vec<Layer>,
-    /// The activation of every layer, the last included.
+    /// The activation of every layer but the last.
     pub activation: Activation,
+    /// The activation of the last layer: that of the others in a plain chain, the identity in a network that is trained on classes.
+    pub output: Activation,
     /// How every layer is built.
     pub wiring: Wiring,
 }
@@ -94,14 +96,20 @@ pub struct Ends {
 }
 
 impl Network {
-    /// These layers, plainly one after the other.
+    /// These layers, plainly one after the other, every one with this activation.
     pub fn plain(layers: Vec<Layer>, activation: Activation) -> Network {
-        Network { layers, activation, wiring: Wiring::Plain }
+        Network { layers, activation, output: activation, wiring: Wiring::Plain }
+    }
+
+    /// The activation of layer number `t`, counted from 0 at the input.
+    pub fn activation_of(&self, t: usize) -> Activation {
+        if t + 1 == self.layers.len() { self.output } else { self.activation }
     }
 
     /// Whether the output is an affine function of the input, so that the backward pass needs no forward pass.
     pub fn is_linear(&self) -> bool {
-        self.activation == Activation::Identity && !self.wiring.normalises()
+        let identity = (0..self.layers.len()).all(|t| self.activation_of(t) == Activation::Identity);
+        identity && !self.wiring.normalises()
     }
 
     /// Width of the input; 0 for a network without layers.

@@ -34,6 +34,7 @@ impl<A: Kernels + Activations + Gradients> ChainArithmetic for A {}
 pub struct Rounded<N> {
     layers: Vec<RoundedLayer<N>>,
     activation: Activation,
+    output: Activation,
     wiring: Wiring,
 }
 
@@ -60,7 +61,7 @@ impl<N: Copy> Rounded<N> {
             Wiring::Residual { scale } => Wiring::Residual { scale: arith.value(arith.round(scale)) },
             Wiring::Plain | Wiring::RmsNorm | Wiring::BatchNorm => network.wiring,
         };
-        Rounded { layers: layers.collect(), activation: network.activation, wiring }
+        Rounded { layers: layers.collect(), activation: network.activation, output: network.output, wiring }
     }
 
     /// The rounded network as f64 numbers: what the reference for the same rounded inputs starts from.
@@ -73,12 +74,23 @@ impl<N: Copy> Rounded<N> {
             weights_rest: None,
             bias: layer.bias.as_deref().map(widen),
         });
-        Network { layers: layers.collect(), activation: self.activation, wiring: self.wiring }
+        Network {
+            layers: layers.collect(),
+            activation: self.activation,
+            output: self.output,
+            wiring: self.wiring,
+        }
     }
 
     /// Whether the output is an affine function of the input; see [`Network::is_linear`].
     pub fn is_linear(&self) -> bool {
-        self.activation == Activation::Identity && !self.wiring.normalises()
+        let identity = (0..self.depth()).all(|t| self.activation_of(t) == Activation::Identity);
+        identity && !self.wiring.normalises()
+    }
+
+    /// The activation of layer number `t`, counted from 0 at the input.
+    pub fn activation_of(&self, t: usize) -> Activation {
+        if t + 1 == self.layers.len() { self.output } else { self.activation }
     }
 
     /// Number of layers.
@@ -89,6 +101,13 @@ impl<N: Copy> Rounded<N> {
     /// The weights of each layer, row-major, in the order in which the gradient meets them: from the last layer to the first.
     pub fn weights_from_the_last(&self) -> impl Iterator<Item = &[N]> {
         self.layers.iter().rev().map(|layer| layer.weights.as_slice())
+    }
+
+    /// The weights and then the bias, if there is one, of each layer, from the first to the last: what training changes.
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut [N]> {
+        self.layers
+            .iter_mut()
+            .flat_map(|layer| std::iter::once(layer.weights.as_mut_slice()).chain(layer.bias.as_deref_mut()))
     }
 }
 
@@ -189,7 +208,7 @@ pub fn forward<K: ChainArithmetic>(
             trace.normalised.push(normalised);
         }
         let mut post = pre.clone();
-        apply(&arith, network.activation, &pre, &mut post);
+        apply(&arith, network.activation_of(t), &pre, &mut post);
         if let Wiring::Residual { .. } = network.wiring {
             let mut branch = Vec::new();
             if let Some(scale) = network.wiring.skips(layer.inputs, layer.outputs) {
@@ -245,7 +264,8 @@ pub fn backward<K: ChainArithmetic>(
         }
         if let Some(trace) = trace {
             let values = if skips.is_some() { &trace.branches[t] } else { &trace.post[t + 1] };
-            backpropagate_slice(&arith, network.activation, setting.path, &mut delta, &trace.pre[t], values);
+            let activation = network.activation_of(t);
+            backpropagate_slice(&arith, activation, setting.path, &mut delta, &trace.pre[t], values);
             if let Some(Normalised { z, statistics }) = trace.normalised.get(t) {
                 let by_normalised = delta.clone();
                 layers::backward(&arith, statistics, z, None, &by_normalised, &mut delta)?;

@@ -203,7 +203,7 @@ fn a_relu_chain_is_a_masked_linear_chain() {
         .unwrap();
     // The rows of inactive units set to zero, everything linear.
     let mut masked = network.clone();
-    masked.activation = Activation::Identity;
+    (masked.activation, masked.output) = (Activation::Identity, Activation::Identity);
     for (layer, pre) in masked.layers.iter_mut().zip(&trace.pre) {
         for (row, z) in layer.weights.chunks_exact_mut(layer.inputs).zip(pre) {
             if *z <= 0.0 {

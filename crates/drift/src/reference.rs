@@ -81,7 +81,7 @@ pub fn reference_forward(
         values: Vec::new(),
         output: ScaledVector::new(input),
     };
-    for layer in &network.layers {
+    for (t, layer) in network.layers.iter().enumerate() {
         let matrix = matrix_of(layer, weights);
         check_rows("input", trace.output.len(), batch, layer.inputs);
         let mut z = ScaledVector::default();
@@ -91,7 +91,7 @@ pub fn reference_forward(
             z.add_rows(bias, 1.0);
         }
         trace.normalised.push(normalise(network.wiring, &mut z, batch, layer.outputs));
-        trace.slopes.push(activate(isa, network.activation, &mut z));
+        trace.slopes.push(activate(isa, network.activation_of(t), &mut z));
         if let Some(scale) = network.wiring.skips(layer.inputs, layer.outputs) {
             z.scale(scale);
             z.add(&trace.output);

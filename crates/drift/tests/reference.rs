@@ -293,6 +293,31 @@ fn zeros_infinities_and_nan_pass_without_panic() {
     assert_eq!(last(&zeros, Weights::Stored).0, DoubleDouble::default());
 }
 
+/// A linear output with the weight 1 behind a sigmoid layer hands values and gradients on as they are.
+#[test]
+fn the_last_layer_has_its_own_activation() {
+    let first = linear(1, 1, vec![0.75]);
+    let alone = Network::plain(vec![first.clone()], Activation::Sigmoid);
+    let layers = vec![first, linear(1, 1, vec![1.0])];
+    let network = Network { output: Activation::Identity, ..Network::plain(layers, Activation::Sigmoid) };
+    let pass = |network: &Network| {
+        let trace = reference_forward(isa(), network, Weights::Stored, 1, &[2.0], Keep::Values);
+        let mut gradient = None;
+        reference_backward(
+            isa(),
+            network,
+            Weights::Stored,
+            Some(&trace),
+            1,
+            &ScaledVector::new(&[3.0]),
+            |step| gradient = Some(step.gradient.get(0)),
+        );
+        (trace.output.get(0), gradient)
+    };
+    assert_eq!(pass(&network), pass(&alone));
+    assert_ne!(pass(&network), pass(&Network { output: Activation::Sigmoid, ..network }));
+}
+
 #[test]
 fn networks_without_layers_or_widths() {
     let empty = Network::plain(Vec::new(), Activation::Sigmoid);

@@ -9,8 +9,8 @@
 //! - [`frameworks`]: what PyTorch, optax and JAX make of the same gradients, to the last bit.
 //! - [`normalise_rms`], [`normalise_each`], [`centralise()`]: by the root mean square, tensor by tensor, row by row to the mean 0.
 //! - [`layers`]: RMSNorm, LayerNorm, BatchNorm and the unit norm over a batch, forward and backward.
-//! - [`scale()`], [`unscale`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`unscale_and_clip`]: one factor for both;
-//!   [`Histogram`], [`advise`]: which scale is needed.
+//! - [`scale()`], [`unscale`], [`unscale_and_clip`], [`DynamicScale`], [`TorchScaler`]: loss scales that stand still and that move; [`Histogram`],
+//!   [`advise`]: which one is needed.
 //! - [`norm_of_arrays`], [`clip_arrays_by_norm`]: for views of ndarray.
 //! - [`Remedy`]: these by name.
 
@@ -37,14 +37,13 @@ pub use centralise::{centralise, normalise_each, normalise_rms};
 pub use clip::{
     Adaptive, Clipping, NonFinite, Outcome, Scaling, Units, ValueClipping, clip_adaptively, clip_by_norm,
     clip_by_range, clip_by_rms, clip_by_tensor_norm, clip_by_value, clipped, excess, normalise,
-    unscale_and_clip,
 };
 pub use error::GradientError;
 pub use norm::{Norm, Order, Power, norm, root_mean_square};
 pub use remedy::Remedy;
 pub use scale::{
     Advice, AtScale, Decision, Demand, DynamicScale, Histogram, IRRELEVANT_BELOW, NARROW_FORMATS, ScaleRule,
-    TorchScaler, advise, at_scale, first_non_finite, scale, unscale,
+    TorchScaler, advise, at_scale, first_non_finite, scale, unscale, unscale_and_clip,
 };
 pub use sum::{Sum, Terms};
 pub use units::{Census, Found, census, unit_norms};

@@ -159,7 +159,7 @@ fn clips_keep_their_promises<T: gradchain_gradients::Measured>() {
         assert_eq!(reports.len(), tensors.len());
         for ((each, before), report) in each.iter().zip(&tensors).zip(reports) {
             let (alone, other) = clip(&[before]);
-            assert!(bits(&alone)[0] == bits(&[each.clone()])[0] && other == report);
+            assert!(bits(&alone)[0] == bits(std::slice::from_ref(each))[0] && other == report);
         }
         let (_, reports) =
             clipped(&slices(&tensors), |g| clip_by_rms(&arith, limit, NonFinite::Error, g)).unwrap();

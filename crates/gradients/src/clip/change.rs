@@ -115,8 +115,8 @@ impl Change {
 }
 
 impl Scaling {
-    /// `limit / norm`, rounded to 53 bits; the limit is finite and the norm not zero.
-    pub(super) fn product(limit: Norm, norm: Norm) -> Scaling {
+    /// `limit / norm`, rounded to 53 bits; the limit is finite, and the norm not zero.
+    pub(crate) fn product(limit: Norm, norm: Norm) -> Scaling {
         let ratio = limit.mantissa() / norm.mantissa();
         let exponent = limit.exponent() - norm.exponent();
         // Mantissas lie from 1 to 2, their ratio from 1/2 to 2.
@@ -146,7 +146,7 @@ impl Scaling {
         }
     }
 
-    fn coefficient(self) -> Norm {
+    pub(crate) fn coefficient(self) -> Norm {
         let factor = match self.operation {
             Operation::Times => Exact::from_f64(self.operand),
             Operation::Over => Exact::quotient(1.0, self.operand),
@@ -161,7 +161,7 @@ impl Scaling {
             return arith.round(g);
         }
         arith.round(if arith.format().precision() <= ODD_PRECISION {
-            self.to_odd(g)
+            self.rounded_to_odd(g)
         } else {
             self.nearest(g)
         })
@@ -185,7 +185,7 @@ impl Scaling {
     /// Rounded to odd into f64: inexact results have the last bit set, so that one rounding to 51 bits or fewer gives what it gives of the
     /// exact result (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums", theorem 1).
     #[inline]
-    fn to_odd(&self, g: f64) -> f64 {
+    fn rounded_to_odd(&self, g: f64) -> f64 {
         let (x, rest) = match self.operation {
             Operation::Times => {
                 let x = g * self.operand;

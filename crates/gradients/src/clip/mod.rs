@@ -21,14 +21,12 @@
 mod change;
 mod policy;
 mod report;
-mod scaled;
 mod units;
 mod value;
 
 pub use change::Scaling;
 pub use policy::NonFinite;
 pub use report::{Clipping, Outcome};
-pub use scaled::unscale_and_clip;
 pub use units::{Adaptive, Units, clip_adaptively, clip_by_rms};
 pub use value::{ValueClipping, clip_by_range, clip_by_value};
 

@@ -8,6 +8,7 @@
 //! processor time of their thread, two-thread works the time that passes. `GRADCHAIN_ISA` chooses the instruction set of ours and of the ceilings.
 
 mod activations;
+mod remedies;
 mod table;
 
 use anyhow::Context;
@@ -32,7 +33,8 @@ const LEAST_PRODUCT: usize = 256;
 #[derive(Parser)]
 struct Args {
     /// Only works that have all these words in their names: step, batch8, batch32, product, reference; backward, forward; dram, cached;
-    /// strict, dot; threads, cost, subnormal; f16, bf16, f32, f64; a width; or activations, the name of one, value, derivative, gradient
+    /// strict, dot; threads, cost, subnormal; f16, bf16, f32, f64; a width; or activations, the name of one, value, derivative, gradient;
+    /// or remedies, norm1, norm100, clip-kept, clip-scaled
     words: Vec<String>,
     /// Bursts behind each figure
     #[arg(long, default_value_t = 9)]
@@ -59,6 +61,7 @@ fn main() -> anyhow::Result<()> {
     subnormals(isa, &args, &one);
     threads(isa, &args, [&one, &pool(2)]);
     activations::table(isa, &args, &one);
+    remedies::table(isa, &args, &one);
     Ok(())
 }
 
