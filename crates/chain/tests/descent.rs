@@ -548,7 +548,7 @@ fn bad_recipes_and_samples_are_refused() {
                 loss_scale: LossScale::Dynamic(ScaleRule { interval: 0, ..ScaleRule::default() }),
                 ..good
             },
-            "interval = 0 is out of range; allowed: 1 and more",
+            "loss-scale interval = 0 is out of range; allowed: 1 and more",
         ),
         (with(Remedy::ClipNorm(-2.0)), "clip-norm = -2"),
         (with(Remedy::LossScale(2.0)), "remedy = loss-scale:2 does nothing between the layers"),
