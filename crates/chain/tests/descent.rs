@@ -9,7 +9,7 @@ use gradchain_chain::{
     ChainArithmetic, Digits, Draw, Init, Layer, Loss, Network, Setting, Targets, Upstream, Wiring, batches,
     draw_ends,
 };
-use gradchain_gradients::{Gradients, Remedy, ScaleRule};
+use gradchain_gradients::{Adaptive, Gradients, Remedy, ScaleRule};
 
 const PLAIN: Setting = Setting { summation: Summation::Wide, path: Path::Fused, remedy: Remedy::None };
 
@@ -466,6 +466,32 @@ fn trained<K: ChainArithmetic, S: Gradients>(
     (trainer.network(), turns)
 }
 
+/// Adaptive clipping at 2^-4 of a unit's weights, at least 2^-3: rows (2, 0), (0, 0) and (16, 0) have the limits 1/8, 2^-7 and 1; the bias, with the norm 1, 1/16.
+#[test]
+fn adaptive_clipping_goes_by_rows() {
+    let layer = Layer {
+        outputs: 3,
+        inputs: 2,
+        weights: vec![2.0, 0.0, 0.0, 0.0, 16.0, 0.0],
+        weights_rest: None,
+        bias: Some(vec![1.0, 0.0, 0.0]),
+    };
+    let network = Network::plain(vec![layer], Activation::Identity);
+    let adaptive = Adaptive { clipping: 0.0625, eps: 0.125 };
+    let arith = native::<f64>();
+    let recipe = Recipe { clip: Clip::Adaptive(adaptive), ..squared(1.0) };
+    let mut trainer = Trainer::new(arith, arith, arith, &network, recipe).unwrap();
+    // h = (3, 0, 16) for x = (1, 0): the upstream gradient is (½, -½, ½).
+    let progress = trainer.step(sample(&[1.0, 0.0], &[2.5, 0.5, 15.5])).unwrap();
+    assert!(progress.clipped);
+    let trained = &trainer.network().layers[0];
+    assert_eq!(trained.weights, [2.0 - 0.125, 0.0, f64::powi(2.0, -7), 0.0, 16.0 - 0.5, 0.0]);
+    let each = 0.0625 / 3.0_f64.sqrt();
+    for (got, expected) in trained.bias.as_deref().unwrap().iter().zip([1.0 - each, each, -each]) {
+        assert!((got - expected).abs() < 1e-16, "{got}, {expected}");
+    }
+}
+
 /// A power of two goes through passes that do not underflow and comes off before the gradients are clipped.
 #[test]
 fn in_f64_a_loss_scale_changes_no_bit() {
@@ -510,6 +536,10 @@ fn bad_recipes_and_samples_are_refused() {
         (Recipe { clip: Clip::Norm(-1.0), ..good }, "clip-norm = -1 is out of range; allowed: 0 to inf"),
         (Recipe { clip: Clip::Value(f64::NAN), ..good }, "clip-value = NaN"),
         (
+            Recipe { clip: Clip::Adaptive(Adaptive { clipping: -0.01, eps: 1e-3 }), ..good },
+            "clipping = -0.01 is out of range; allowed: 0 to inf",
+        ),
+        (
             Recipe { loss_scale: LossScale::Static(3.0), ..good },
             "loss-scale = 3 is out of range; allowed: the powers of two",
         ),
@@ -518,7 +548,7 @@ fn bad_recipes_and_samples_are_refused() {
                 loss_scale: LossScale::Dynamic(ScaleRule { interval: 0, ..ScaleRule::default() }),
                 ..good
             },
-            "interval = 0 is out of range; allowed: 1 and more",
+            "loss-scale interval = 0 is out of range; allowed: 1 and more",
         ),
         (with(Remedy::ClipNorm(-2.0)), "clip-norm = -2"),
         (with(Remedy::LossScale(2.0)), "remedy = loss-scale:2 does nothing between the layers"),

@@ -203,7 +203,7 @@ fn outcomes_are_those_of_the_traces() {
             match run.clip {
                 Clip::None => assert!(!progress.clipped),
                 Clip::Norm(limit) => assert_eq!(progress.clipped, progress.gradient_norm.exceeds(limit)),
-                Clip::Value(_) => {}
+                Clip::Value(_) | Clip::Adaptive(_) => {}
             }
             history.push(progress);
         }

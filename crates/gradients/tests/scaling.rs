@@ -318,8 +318,8 @@ fn one_rounding() {
         }
         (one, two)
     }
-    // Beside the half unit: in f32 the factor is off by 2^-52 and the product by 2^-53 of the number, which is less than 2^-27 units.
-    let most = 0.5 + f64::powi(2.0, -27);
+    // Beside the half unit: the factor is off by 2^-52 of itself, in f32 2^-28 units.
+    let most = 0.5 + f64::powi(2.0, -28);
     for (name, (one, two), doubles) in [
         ("f16", worst::<f16>(&[-3, 0, 8, 16, 20, 24]), true),
         ("bf16", worst::<bf16>(&[-3, 0, 8, 120, 128]), true),
@@ -346,6 +346,7 @@ fn the_norm_needs_no_unscaled_numbers() {
     );
     let report = report.unwrap();
     assert_eq!((report.norm.to_f64(), report.outcome), (5.0 * f64::powi(2.0, -40), Outcome::Kept));
+    assert_eq!((report.coefficient.to_f64(), report.flushed), (f64::powi(2.0, -40), 2));
     assert_same(&values(&g), &[0.0, 0.0, 0.0, -0.0]);
     // A scale below 1, for gradients that overflow without: the factor is above 1, and the norm, 5 · 2^20, none of f16.
     let mut g = numbers::<f16>(&[3.0, -4.0]);
@@ -353,6 +354,7 @@ fn the_norm_needs_no_unscaled_numbers() {
         unscale_and_clip(&arith, f64::powi(2.0, -20), Order::Two, 100.0, NonFinite::Error, &mut [&mut g])
             .unwrap();
     assert_eq!((report.norm.to_f64(), report.outcome), (5.0 * f64::powi(2.0, 20), Outcome::Scaled));
+    assert_eq!((report.coefficient.to_f64(), report.flushed), (20.0, 0));
     assert_same(&values(&g), &[60.0, -80.0]);
     // Limits and norms at both ends of f64.
     let (arith, least) = (native::<f64>(), f64::from_bits(1));

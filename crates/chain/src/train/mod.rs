@@ -38,7 +38,7 @@ use crate::pass::{ChainArithmetic, Rounded, backward, forward};
 use gradchain_gradients::{DynamicScale, Gradients, unscale};
 use gradchain_kernels::Shape;
 use progress::two_norm;
-use update::{Tensor, Updated, clip};
+use update::{Tensor, Updated, check_clip, clip};
 
 /// Samples to train on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,9 +95,11 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
         let (mut tensors, mut first) = (Vec::new(), Vec::new());
         for (t, layer) in network.layers.iter().enumerate() {
             first.push(tensors.len());
-            for values in std::iter::once(&layer.weights).chain(&layer.bias) {
-                tensors.push(Tensor::new(&storage, t, values.iter().map(|&x| first_value(x))));
-            }
+            let tensor = |width, values: &[f64]| {
+                Tensor::new(&storage, t, width, values.iter().map(|&x| first_value(x)))
+            };
+            tensors.push(tensor(Some(layer.inputs), &layer.weights));
+            tensors.extend(layer.bias.as_deref().map(|bias| tensor(None, bias)));
         }
         let mut trainer = Trainer {
             rounded: Rounded::of(&inputs, network),
@@ -129,9 +131,7 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
         self.gradients(samples)?;
         let storage = self.storage.stream(self.steps).stream(1);
         let non_finite = if self.scale.is_some() { OnNonFinite::Skip } else { self.recipe.non_finite };
-        let mut gradients: Vec<&mut [S::Number]> =
-            self.tensors.iter_mut().map(|tensor| tensor.gradient.as_mut_slice()).collect();
-        let (norm, clipped) = clip(&storage, self.recipe.clip, non_finite, &mut gradients)?;
+        let (norm, clipped) = clip(&storage, self.recipe.clip, non_finite, &mut self.tensors)?;
         let progress = &mut self.progress;
         (progress.gradient_norm, progress.clipped, progress.turn) = (norm, clipped, None);
         progress.skipped = !norm.is_finite() && non_finite == OnNonFinite::Skip;
@@ -347,7 +347,7 @@ fn check<K: ChainArithmetic, S: Gradients>(
     if Wiring::of(remedy) != Wiring::Plain && Wiring::of(remedy) != network.wiring {
         return Err(TrainError::Wiring(remedy));
     }
-    clip(storage, recipe.clip, recipe.non_finite, &mut [])?;
+    check_clip(storage, recipe.clip)?;
     remedy.apply(arith, &mut [])?;
     match recipe.loss_scale {
         LossScale::None => Ok(None),

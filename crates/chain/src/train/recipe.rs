@@ -2,7 +2,7 @@
 
 use crate::loss::{Loss, LossError};
 use crate::pass::Setting;
-use gradchain_gradients::{GradientError, Remedy, ScaleRule};
+use gradchain_gradients::{Adaptive, GradientError, Remedy, ScaleRule};
 use thiserror::Error;
 
 /// How training goes.
@@ -47,7 +47,7 @@ pub enum LossScale {
     Dynamic(ScaleRule),
 }
 
-/// How the gradients of all parameters together are clipped. No epsilon enters.
+/// How the gradients of the parameters are clipped, after the loss scale is off. No epsilon is added to a norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
     /// Not at all.
@@ -56,6 +56,9 @@ pub enum Clip {
     Value(f64),
     /// Their common two-norm at this limit: [`clip_by_norm`](gradchain_gradients::clip_by_norm).
     Norm(f64),
+    /// Each row of weights, and each bias as a whole, at a part of its parameters' norm: [`clip_adaptively`](gradchain_gradients::clip_adaptively). The
+    /// last layer too, which the paper leaves out.
+    Adaptive(Adaptive),
 }
 
 /// What becomes of a step whose parameters' gradients are not all finite.

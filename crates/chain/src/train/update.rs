@@ -3,7 +3,8 @@
 use super::recipe::{Clip, Momentum, OnNonFinite};
 use gradchain_arith::Arithmetic;
 use gradchain_gradients::{
-    GradientError, Gradients, NonFinite, Norm, Order, clip_by_norm, clip_by_value, norm,
+    GradientError, Gradients, NonFinite, Norm, Order, Outcome, Units, clip_adaptively, clip_by_norm,
+    clip_by_value, first_non_finite, norm,
 };
 
 /// The weights or the bias of a layer, with what training keeps beside them.
@@ -11,6 +12,8 @@ use gradchain_gradients::{
 pub(super) struct Tensor<N> {
     /// The layer, from 0.
     pub(super) layer: usize,
+    /// Inputs of the layer, where these are its weights.
+    pub(super) width: Option<usize>,
     /// The parameters as they are stored.
     pub(super) numbers: Vec<N>,
     /// The gradient of the step under way.
@@ -35,11 +38,19 @@ impl<N: Copy> Tensor<N> {
     pub(super) fn new<S: Arithmetic<Number = N>>(
         storage: &S,
         layer: usize,
+        width: Option<usize>,
         values: impl Iterator<Item = f64>,
     ) -> Tensor<N> {
         let numbers: Vec<N> = values.map(|x| storage.round(x)).collect();
         let zeros = vec![storage.round(0.0); numbers.len()];
-        Tensor { layer, change: vec![0.0; numbers.len()], gradient: zeros.clone(), velocity: zeros, numbers }
+        Tensor {
+            layer,
+            width,
+            change: vec![0.0; numbers.len()],
+            gradient: zeros.clone(),
+            velocity: zeros,
+            numbers,
+        }
     }
 
     /// The parameters.
@@ -103,43 +114,65 @@ impl<N: Copy> Tensor<N> {
     }
 }
 
-/// Clips the gradients of all parameters together. Says what their two-norm was before, and whether a number was changed; where the norm is not finite and
-/// such steps are skipped, none is.
+/// Clips the gradients of all parameters. Says what their two-norm was before, and whether a number was changed; where the norm is not finite and such steps
+/// are skipped, none is. Adaptive clipping leaves alone the gradients of parameters that are not finite themselves.
 pub(super) fn clip<S: Gradients>(
     storage: &S,
     clip: Clip,
     non_finite: OnNonFinite,
-    gradients: &mut [&mut [S::Number]],
+    tensors: &mut [Tensor<S::Number>],
 ) -> Result<(Norm, bool), GradientError> {
-    // On nothing first: a limit out of range is refused whatever the gradients are.
-    match clip {
-        Clip::None => Ok(()),
-        Clip::Value(limit) => clip_by_value(storage, limit, &mut []).map(|_| ()),
-        Clip::Norm(limit) => {
-            clip_by_norm(storage, Order::Two, limit, NonFinite::Propagate, &mut []).map(|_| ())
-        }
-    }?;
-    let tensors: Vec<&[S::Number]> = gradients.iter().map(|gradient| &**gradient).collect();
-    let norm = norm(storage, Order::Two, &tensors);
+    let gradients: Vec<&[S::Number]> = tensors.iter().map(|tensor| tensor.gradient.as_slice()).collect();
+    let norm = norm(storage, Order::Two, &gradients);
     if !norm.is_finite() && non_finite == OnNonFinite::Skip {
         return Ok((norm, false));
     }
-    let clipped = match clip {
-        Clip::None => false,
+    let mut clipped = false;
+    match clip {
+        Clip::None => {}
         Clip::Value(limit) => {
-            let mut clipped = 0;
-            for (t, gradient) in gradients.iter_mut().enumerate() {
-                clipped += clip_by_value(&storage.stream(t as u64), limit, gradient)?;
+            for (t, tensor) in tensors.iter_mut().enumerate() {
+                clipped |= clip_by_value(&storage.stream(t as u64), limit, &mut tensor.gradient)? > 0;
             }
-            clipped > 0
         }
         Clip::Norm(limit) => {
-            let above = !norm.is_finite() || norm.exceeds(limit);
-            if above {
-                clip_by_norm(storage, Order::Two, limit, NonFinite::Propagate, gradients)?;
+            clipped = !norm.is_finite() || norm.exceeds(limit);
+            if clipped {
+                let mut gradients: Vec<&mut [S::Number]> =
+                    tensors.iter_mut().map(|tensor| tensor.gradient.as_mut_slice()).collect();
+                clip_by_norm(storage, Order::Two, limit, NonFinite::Propagate, &mut gradients)?;
             }
-            above
         }
-    };
+        Clip::Adaptive(adaptive) => {
+            for (t, tensor) in tensors.iter_mut().enumerate() {
+                if first_non_finite(storage, &tensor.numbers).is_some() {
+                    continue;
+                }
+                let storage = storage.stream(t as u64);
+                let (units, width) = match tensor.width {
+                    Some(width) => (Units::Rows, width),
+                    None => (Units::Whole, 0),
+                };
+                let (policy, gradient) = (NonFinite::Propagate, &mut tensor.gradient);
+                let units =
+                    clip_adaptively(&storage, adaptive, units, width, policy, &tensor.numbers, gradient)?;
+                clipped |=
+                    units.iter().any(|unit| matches!(unit.outcome, Outcome::Scaled | Outcome::Spoiled));
+            }
+        }
+    }
     Ok((norm, clipped))
+}
+
+/// Refuses limits out of range, by clipping nothing.
+pub(super) fn check_clip<S: Gradients>(storage: &S, clip: Clip) -> Result<(), GradientError> {
+    let policy = NonFinite::Propagate;
+    match clip {
+        Clip::None => Ok(()),
+        Clip::Value(limit) => clip_by_value(storage, limit, &mut []).map(|_| ()),
+        Clip::Norm(limit) => clip_by_norm(storage, Order::Two, limit, policy, &mut []).map(|_| ()),
+        Clip::Adaptive(adaptive) => {
+            clip_adaptively(storage, adaptive, Units::Whole, 0, policy, &[], &mut []).map(|_| ())
+        }
+    }
 }
