@@ -57,7 +57,10 @@ pub fn clip_by_norm<A: Gradients>(
 ) -> Result<Clipping, GradientError> {
     check_limit("clip-norm", limit)?;
     let norm = norm_over(arith, order, tensors);
-    refuse(arith, policy, tensors)?;
+    // Of finite numbers every norm is finite.
+    if !norm.is_finite() {
+        refuse(arith, policy, tensors)?;
+    }
     Ok(apply_to_all(arith, Change::to_limit(Norm::from_f64(limit), norm, policy), norm, tensors))
 }
 
@@ -91,7 +94,10 @@ pub fn normalise<A: Gradients>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Clipping, GradientError> {
     let norm = norm_over(arith, order, tensors);
-    refuse(arith, policy, tensors)?;
+    // Of finite numbers every norm is finite.
+    if !norm.is_finite() {
+        refuse(arith, policy, tensors)?;
+    }
     Ok(apply_to_all(arith, Change::to_unit(norm, policy), norm, tensors))
 }
 
