@@ -37,7 +37,8 @@ impl Prediction {
             row.set("theory_var_ln_norm2", variance);
         }
         if let Some(dead) = self.dead {
-            row.set("theory_dead_fraction", dead);
+            // Adding zero drops the sign of -0.
+            row.set("theory_dead_fraction", dead + 0.0);
         }
     }
 
