@@ -1,14 +1,16 @@
 //! Sums of long tensors: exact, a block at a time, and on several threads.
 //!
-//! A look at the bits of a block finds its largest and its least magnitude. If all terms are multiples of what the accumulators of [`levels`](crate::levels) can tell
-//! apart, these add the block. If not, the small numbers are set aside, to be added as a block of their own, and the rest is added. So every
-//! number is added exactly, and how fast depends on how many magnitudes a block holds: in ordinary gradients a few numbers of ten thousand are set aside.
+//! The accumulators of [`levels`](crate::levels) take a block in one look, on the grid that fitted the block before. If in the end they cannot prove the sum exact, because
+//! numbers were too large or too small for the grid, nothing of it is used: the block is taken in windows of magnitudes, from the largest down, each so narrow
+//! that its grid is certain to fit, and the last few numbers one by one. So every number is added exactly, and how fast depends on how many magnitudes a
+//! block holds: in ordinary gradients one block of a hundred is taken twice.
 
 use crate::clip::{Clipping, Scaling};
-use crate::levels::{Fixed, Sums, Term};
+use crate::levels::{Grid, Halves, Pass, Quarters, Taken, Text, Whole};
 use crate::multiply::multiply;
 use crate::sum::{Sum, Terms};
-use gradchain_arith::{Arithmetic, Emulated, Isa, Native, Simd, WithSimd, bf16, f16};
+use gradchain_arith::{Arithmetic, Emulated, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
+use std::marker::PhantomData;
 
 /// An arithmetic whose numbers can be summed exactly, at the speed of memory where the machine has the format.
 pub trait Gradients: Arithmetic {
@@ -44,7 +46,7 @@ impl Gradients for Emulated {
 }
 
 /// A stored format, f16, bf16, f32 or f64, with exact sums that are compiled here, once.
-pub trait Measured: gradchain_arith::Real {
+pub trait Measured: Real {
     /// [`Gradients::add_to`] on the instruction set `isa`.
     fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]);
 
@@ -53,29 +55,40 @@ pub trait Measured: gradchain_arith::Real {
 }
 
 /// The bits of a magnitude: unsigned integers in the order of the numbers.
-pub(crate) trait Bits: Sums {
-    type Magnitude: Copy + Ord;
+pub(crate) trait Bits: Real {
+    type Magnitude: Copy + Ord + Send + Sync;
+    /// How squares are added.
+    type Squares: Text;
+    /// How magnitudes are added.
+    type Magnitudes: Text;
+    /// The most numbers of a block.
+    const BLOCK: usize;
     const ZERO: Self::Magnitude;
+    const LARGEST: Self::Magnitude;
     const INFINITE: Self::Magnitude;
 
     fn magnitude(self) -> Self::Magnitude;
-    /// The largest magnitude, and the least one that is not zero, less one (the largest integer where there is none).
-    fn extremes(numbers: &[Self]) -> (Self::Magnitude, Self::Magnitude);
+    /// The largest magnitude below `below`, and how many there are, zeros left out, of at most [`BLOCK`](Bits::BLOCK) numbers.
+    fn largest_below(numbers: &[Self], below: Self::Magnitude) -> (Self::Magnitude, usize);
+    /// Whether a number that is not zero is below `floor`.
+    fn any_below(numbers: &[Self], floor: Self::Magnitude) -> bool;
     /// The magnitude of the least normal number.
     fn least_normal() -> Self::Magnitude;
     /// How many numbers became zero, and how many normal numbers subnormal, from `before` to `after`.
     fn lost(before: &[Self], after: &[Self], normal: Self::Magnitude) -> (usize, usize);
     /// The number of this magnitude.
     fn of(magnitude: Self::Magnitude) -> f64;
-    /// The number whose magnitude is one more than this.
-    fn after(magnitude: Self::Magnitude) -> f64;
 }
 
 macro_rules! measured {
-    ($($format:ident, $bits:ident, $infinite:expr;)*) => {$(
+    ($($format:ident, $bits:ident, $infinite:expr, $squares:ty, $magnitudes:ty, $block:expr;)*) => {$(
         impl Bits for $format {
             type Magnitude = $bits;
+            type Squares = $squares;
+            type Magnitudes = $magnitudes;
+            const BLOCK: usize = $block;
             const ZERO: $bits = 0;
+            const LARGEST: $bits = $bits::MAX;
             const INFINITE: $bits = $infinite;
 
             #[inline(always)]
@@ -84,19 +97,26 @@ macro_rules! measured {
             }
 
             #[inline(always)]
-            fn extremes(numbers: &[$format]) -> ($bits, $bits) {
-                let (mut largest, mut least) = (0, $bits::MAX);
+            fn largest_below(numbers: &[$format], below: $bits) -> ($bits, usize) {
+                let (mut largest, mut count): ($bits, $bits) = (0, 0);
                 for x in numbers {
                     let magnitude = x.magnitude();
-                    largest = largest.max(magnitude);
-                    // Zero becomes the largest integer.
-                    least = least.min(magnitude.wrapping_sub(1));
+                    let inside = if magnitude < below { magnitude } else { 0 };
+                    largest = largest.max(inside);
+                    count += $bits::from(inside != 0);
                 }
-                (largest, least)
+                (largest, count as usize)
+            }
+
+            #[inline(always)]
+            fn any_below(numbers: &[$format], floor: $bits) -> bool {
+                // Less one, zero becomes the largest integer.
+                let least = numbers.iter().fold($bits::MAX, |least, x| least.min(x.magnitude().wrapping_sub(1)));
+                least < floor.saturating_sub(1)
             }
 
             fn least_normal() -> $bits {
-                <$format as gradchain_arith::Real>::round_from(<$format as gradchain_arith::Real>::FORMAT.min_normal()).magnitude()
+                <$format as Real>::round_from(<$format as Real>::FORMAT.min_normal()).magnitude()
             }
 
             #[inline(always)]
@@ -112,11 +132,7 @@ macro_rules! measured {
             }
 
             fn of(magnitude: $bits) -> f64 {
-                gradchain_arith::Real::value($format::from_bits(magnitude))
-            }
-
-            fn after(magnitude: $bits) -> f64 {
-                gradchain_arith::Real::value($format::from_bits(magnitude + 1))
+                Real::value($format::from_bits(magnitude))
             }
         }
 
@@ -133,10 +149,10 @@ macro_rules! measured {
 }
 
 measured! {
-    f16, u16, 0x7c00;
-    bf16, u16, 0x7f80;
-    f32, u32, 0x7f80_0000;
-    f64, u64, 0x7ff0_0000_0000_0000;
+    f16, u16, 0x7c00, Whole<true>, Whole<false>, 4096;
+    bf16, u16, 0x7f80, Whole<true>, Whole<false>, 2048;
+    f32, u32, 0x7f80_0000, Halves<true>, Whole<false>, 2048;
+    f64, u64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
 }
 
 /// Below as many numbers a second thread is not worth its start.
@@ -152,71 +168,272 @@ fn add<T: Bits>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
         sum.merge(&other);
         return;
     }
-    for block in numbers.chunks(T::BLOCK) {
-        add_block(isa, sum, block);
+    match sum.terms() {
+        Terms::Magnitudes => add_blocks::<T, T::Magnitudes>(isa, sum, numbers),
+        Terms::Squares => add_blocks::<T, T::Squares>(isa, sum, numbers),
+        // A NaN is larger than infinity.
+        Terms::Largest => sum.add(T::of(isa.run(Largest(numbers)))),
     }
 }
 
 /// Fewer numbers than this are added one by one.
 const FEW: usize = 24;
+/// After as many windows the rest of a block is added one by one.
+const MOST_WINDOWS: usize = 8;
 
-fn add_block<T: Bits>(isa: Isa, sum: &mut Sum, block: &[T]) {
-    let one_by_one = |sum: &mut Sum, numbers: &[T]| numbers.iter().for_each(|x| sum.add(x.value()));
-    let (largest, least) = isa.run(Extremes(block));
-    if largest == T::ZERO {
-        return;
-    }
-    if block.len() < FEW || largest >= T::INFINITE {
-        return one_by_one(sum, block);
-    }
-    let term = match sum.terms() {
-        Terms::Magnitudes => Term::Magnitude,
-        Terms::Squares => Term::Square,
-        Terms::Largest => return sum.add(T::of(largest)),
-    };
-    // All numbers are below 2^exponent.
-    let exponent = exponent_of(T::of(largest)) + 1;
-    if !(-126..=1024).contains(&exponent) && T::FORMAT.precision() < 53 || exponent < -1022 {
-        return one_by_one(sum, block);
-    }
-    let factor = if term == Term::Square { 2 } else { 1 };
-    // A number of exponent e is a multiple of 2^(e - p + 1), or of the least subnormal number.
-    let last_bit = |e: i32| (e - T::FORMAT.precision() as i32 + 1).max(T::FORMAT.min_exponent());
-    let fits = |e: i32| factor * (last_bit(e) - exponent) >= T::LEAST;
-    let mut add = |numbers: &[T]| {
-        let scale = power_of_two(-exponent);
-        let Fixed { high, low } = T::sum(isa, term, scale, numbers);
-        sum.add_fixed(high, factor * exponent + T::LEAST_HIGH, low, factor * exponent + T::LEAST);
-    };
-    if fits(exponent_of(T::after(least))) {
-        return add(block);
-    }
-    // The least exponent that fits, by its formula: all smaller numbers are set aside.
-    let from = (exponent - T::LEAST.unsigned_abs() as i32 / factor) + T::FORMAT.precision() as i32 - 1;
-    let bound = power_of_two(from);
-    let (mut large, mut small) = (Vec::with_capacity(block.len()), Vec::new());
-    for &x in block {
-        if x.value().abs() >= bound {
-            large.push(x);
-        } else if x.magnitude() > T::ZERO {
-            small.push(x);
+fn add_blocks<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
+    let mut grid = None;
+    for block in numbers.chunks(T::BLOCK) {
+        if block.len() < FEW {
+            block.iter().for_each(|x| sum.add(x.value()));
+            continue;
         }
+        grid = match grid {
+            Some(grid) => on_grid::<T, X>(isa, sum, block, grid),
+            None => in_windows::<T, X>(isa, sum, block, None),
+        };
     }
-    add(&large);
-    if small.len() < FEW { one_by_one(sum, &small) } else { add_block(isa, sum, &small) }
 }
 
-struct Extremes<'a, T>(&'a [T]);
+/// The binary logarithm of the terms that a lane takes of a block.
+const fn adds<T: Bits, X: Text>() -> i32 {
+    (T::BLOCK / (X::SETS * LANES)).ilog2() as i32
+}
 
-impl<T: Bits> WithSimd for Extremes<'_, T> {
-    type Output = (T::Magnitude, T::Magnitude);
+/// A grid, and the least magnitude of a number, but zero, that is added exactly on it.
+#[derive(Clone, Copy)]
+struct Fitting<T: Bits> {
+    grid: Grid,
+    floor: T::Magnitude,
+}
+
+/// Adds the block, at once if it fits the grid of the block before, and says which grid may fit the next one.
+fn on_grid<T: Bits, X: Text>(
+    isa: Isa,
+    sum: &mut Sum,
+    block: &[T],
+    fitting: Fitting<T>,
+) -> Option<Fitting<T>> {
+    let Fitting { grid, floor } = fitting;
+    let taken = take::<T, X>(isa, block, grid);
+    if !taken.fits {
+        return in_windows::<T, X>(isa, sum, block, None);
+    }
+    let small = taken.least < floor
+        && (taken.least > T::ZERO || isa.run(Below { numbers: block, floor }));
+    if small {
+        return in_windows::<T, X>(isa, sum, block, Some(fitting));
+    }
+    add_taken::<T, X>(sum, grid, &taken);
+    // A grid is left where it is as long as its accumulators get two bits or fewer too few.
+    if taken.bits >= 50 { Some(fitting) } else { Some(following::<T, X>(grid, &taken)) }
+}
+
+/// Adds the block, a window of magnitudes after the other, and says which grid may fit the next one. `first` is the grid of the first window, if it is known that
+/// no number is too large for it.
+fn in_windows<T: Bits, X: Text>(
+    isa: Isa,
+    sum: &mut Sum,
+    block: &[T],
+    first: Option<Fitting<T>>,
+) -> Option<Fitting<T>> {
+    let mut below = T::LARGEST;
+    let mut next = None;
+    for window in 0.. {
+        let Fitting { grid, floor } = match first {
+            Some(fitting) if window == 0 => fitting,
+            _ => {
+                let (largest, count) = isa.run(Extreme { numbers: block, below });
+                if count < FEW || window == MOST_WINDOWS || largest >= T::INFINITE {
+                    isa.run(Rest { numbers: block, below, sum });
+                    break;
+                }
+                fitting::<T, X>(grid_for::<T, X>(exponent_of(T::of(largest))))
+            }
+        };
+        let whole = below == T::LARGEST && !isa.run(Below { numbers: block, floor });
+        let taken = if whole {
+            take::<T, X>(isa, block, grid)
+        } else {
+            take_window::<T, X>(isa, block, grid, floor, below)
+        };
+        assert!(taken.fits, "a window of numbers too large for its grid");
+        add_taken::<T, X>(sum, grid, &taken);
+        // A block of several windows does not fit on the grid of the first.
+        next = (window == 0).then(|| following::<T, X>(grid, &taken));
+        if whole {
+            break;
+        }
+        below = floor;
+    }
+    next
+}
+
+/// A grid that is certain to hold a block of numbers below `2^(exponent + 1)`.
+fn grid_for<T: Bits, X: Text>(exponent: i32) -> Grid {
+    // Squares of f64 would leave f64: the largest number becomes one of 2^-51, for which the factor is an f64 number whatever the exponent.
+    let scale = if T::FORMAT.precision() == 53 { -51 - exponent } else { 0 };
+    let bound = exponent + 1 + scale;
+    // Terms are below their bound; rounded to a grid they can reach it.
+    let rounded = i32::from(X::LEVELS > 1);
+    Grid { k: if X::SQUARE { 2 * bound } else { bound } + adds::<T, X>() + rounded, scale }
+}
+
+fn fitting<T: Bits, X: Text>(grid: Grid) -> Fitting<T> {
+    let least = |precision| X::least_exponent(grid.k, adds::<T, X>(), precision) - grid.scale;
+    let floor = if least(1) <= T::FORMAT.min_exponent() {
+        T::ZERO
+    } else {
+        T::round_from(libm::scalbn(1.0, least(T::FORMAT.precision() as i32))).magnitude()
+    };
+    Fitting { grid, floor }
+}
+
+/// The grid on which a block like the one that was taken leaves a bit free.
+fn following<T: Bits, X: Text>(grid: Grid, taken: &Taken<T::Magnitude>) -> Fitting<T> {
+    let k = if taken.bits == 0 { grid.k } else { grid.k - 51 + taken.bits };
+    fitting::<T, X>(Grid { k, ..grid })
+}
+
+/// What the accumulators take of the numbers with `from <= |x| < below`.
+#[inline(never)]
+fn take_window<T: Bits, X: Text>(
+    isa: Isa,
+    numbers: &[T],
+    grid: Grid,
+    from: T::Magnitude,
+    below: T::Magnitude,
+) -> Taken<T::Magnitude> {
+    let mut kept = vec![T::default(); numbers.len()];
+    isa.run(Keep { numbers, from, below, kept: &mut kept });
+    take::<T, X>(isa, &kept, grid)
+}
+
+fn take<T: Bits, X: Text>(isa: Isa, numbers: &[T], grid: Grid) -> Taken<T::Magnitude> {
+    isa.run(Pass { numbers, grid, c: adds::<T, X>(), text: PhantomData::<X> })
+}
+
+/// Adds what the accumulators took.
+fn add_taken<T: Bits, X: Text>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magnitude>) {
+    // The bits of an accumulator that starts at 2^e are units of 2^(e-52).
+    let exponents = X::exponents(grid.k, adds::<T, X>());
+    let scale = if X::SQUARE { 2 * grid.scale } else { grid.scale };
+    let unit = |level: usize| exponents[level] - 52 - scale;
+    let pair = |level: usize| {
+        let [high, low] = [taken.units[level], taken.units[level + 1]].map(i128::from);
+        (high << (exponents[level] - exponents[level + 1])) + low
+    };
+    match X::LEVELS {
+        1 => sum.add_wide(taken.units[0] as u128, unit(0)),
+        2 => sum.add_wide(pair(0) as u128, unit(1)),
+        _ => sum.add_fixed(pair(0), unit(1), pair(2), unit(3)),
+    }
+}
+
+/// The largest magnitude.
+struct Largest<'a, T>(&'a [T]);
+
+impl<T: Bits> WithSimd for Largest<'_, T> {
+    type Output = T::Magnitude;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> T::Magnitude {
+        simd.call(
+            #[inline(always)]
+            || self.0.iter().fold(T::ZERO, |largest, x| largest.max(x.magnitude())),
+        )
+    }
+}
+
+/// The largest magnitude below `below`, and how many there are, zeros left out.
+struct Extreme<'a, T: Bits> {
+    numbers: &'a [T],
+    below: T::Magnitude,
+}
+
+impl<T: Bits> WithSimd for Extreme<'_, T> {
+    type Output = (T::Magnitude, usize);
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
         simd.call(
             #[inline(always)]
-            || T::extremes(self.0),
+            || T::largest_below(self.numbers, self.below),
         )
+    }
+}
+
+/// Whether a number is below `floor`, zeros left out.
+struct Below<'a, T: Bits> {
+    numbers: &'a [T],
+    floor: T::Magnitude,
+}
+
+impl<T: Bits> WithSimd for Below<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> bool {
+        simd.call(
+            #[inline(always)]
+            || T::any_below(self.numbers, self.floor),
+        )
+    }
+}
+
+/// Copies the numbers with `from <= |x| < below`, and zeros for the others.
+struct Keep<'a, T: Bits> {
+    numbers: &'a [T],
+    from: T::Magnitude,
+    below: T::Magnitude,
+    kept: &'a mut [T],
+}
+
+impl<T: Bits> WithSimd for Keep<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Keep { numbers, from, below, kept } = self;
+        simd.call(
+            #[inline(always)]
+            || {
+                for (kept, &x) in kept.iter_mut().zip(numbers) {
+                    let magnitude = x.magnitude();
+                    *kept = if (from <= magnitude) & (magnitude < below) { x } else { T::default() };
+                }
+            },
+        );
+    }
+}
+
+/// Adds the numbers below `below` one by one.
+struct Rest<'a, T: Bits> {
+    numbers: &'a [T],
+    below: T::Magnitude,
+    sum: &'a mut Sum,
+}
+
+impl<T: Bits> WithSimd for Rest<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Rest { numbers, below, sum } = self;
+        let mut add = |numbers: &[T]| {
+            let rest = numbers.iter().filter(|x| x.magnitude() < below);
+            rest.for_each(|x| sum.add(x.value()));
+        };
+        simd.call(
+            #[inline(always)]
+            || {
+                for numbers in numbers.chunks(4 * LANES) {
+                    if T::any_below(numbers, below) {
+                        add(numbers);
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -224,9 +441,4 @@ impl<T: Bits> WithSimd for Extremes<'_, T> {
 fn exponent_of(x: f64) -> i32 {
     let field = (x.to_bits() >> 52) as i32;
     if field > 0 { field - 1023 } else { -1011 - x.to_bits().leading_zeros() as i32 }
-}
-
-/// 2^e, for e from -1074 to 1023; 0 below.
-fn power_of_two(e: i32) -> f64 {
-    libm::scalbn(1.0, e)
 }

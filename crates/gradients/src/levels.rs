@@ -1,258 +1,258 @@
-//! Exact sums of a block of numbers, in floating-point accumulators that stand on fixed grids.
+//! Exact sums of a block of numbers, in floating-point accumulators that stand on fixed grids: in one look at the numbers, and proved afterwards.
 //!
-//! Every number of the block is first divided by a power of two, so that none reaches 1. An accumulator starts at a constant of its own, large enough that
-//! its ulp does not change while `2^c` terms are added to it. Adding a term t to it rounds t to a multiple of that ulp; what the rounding left off is exact and
-//! goes to the next accumulator, whose grid is finer (Rump, Ogita and Oishi 2008, "Accurate floating-point summation", section 3; the grids are those of Demmel and
-//! Nguyen 2013, "Fast reproducible floating-point summation"). The last accumulator stands on no grid: it adds exactly as long as all terms are multiples of
-//! its [`LEAST`](Sums::LEAST). That is asked of the block before, so nothing here is approximate, and the sum does not depend on the order.
+//! An accumulator starts at a power of two, `2^k`, so large that its ulp does not change while numbers are added: it stands on the grid of the multiples of
+//! `2^(k-52)`. Adding a term to it rounds the term to the grid; what the rounding left off is exact, and goes to the next accumulator, whose grid is finer (Rump, Ogita and
+//! Oishi 2008, "Accurate floating-point summation", section 3; the grids are those of Demmel and Nguyen 2013, "Fast reproducible floating-point
+//! summation"). The last one takes what is left without a rest.
 //!
-//! Sums are bound by the adders of the CPU, of which the multipliers can take a part: some additions are written as `one · a + b`, with a one that the compiler does
-//! not know, or it would make an addition of it.
+//! With `2^c` terms in each lane, T the bound of a term (`t < 2^T`), p the precision of the numbers, and e the least exponent of a number that is not zero:
 //!
-//! | format | lanes | adds, 2^c | grids | least multiple |
-//! | --- | --- | --- | --- | --- |
-//! | f16, bf16 | f32 | 2^5 | 2^-18, 2^-36 | 2^-56 |
-//! | f32 | f64 | 2^7 | 2^-45, 2^-90 | 2^-90 |
-//! | f64 | f64 | 2^6 | 2^-46, 2^-91 | 2^-138 |
+//! | text | terms | accumulators start at 2^ | all of it is exact if |
+//! | --- | --- | --- | --- |
+//! | [`Whole`] | `x` or x² that f64 has | k | terms are multiples of 2^(k-52) |
+//! | [`Halves`] | the same, over a wider range | k, k-52+c | terms are multiples of 2^(k-104+c) |
+//! | [`Quarters`] | x² = fl(x²) + rest | k, k-51+c; k-51, k-103+c | 2 e >= k-51+c |
+//!
+//! and in all of them, if the first accumulator is below 2^(k+1) in the end: sums of terms that are not negative do not fall, so that it has never left its binade. Of a
+//! rest at most half a unit of the grid above remains, or a whole one where x² was added in a fused operation but its rest taken of fl(x²); that and
+//! the 2^c additions are the exponents of the table (those of both signs start in the middle of their binade, at 1.5 times the power).
+//! [`Quarters`] splits fl(x²), a multiple of `2^(2e-52)`, and x² - fl(x²), one of `2^(2e-104)`, at most 2^-53 of the sum.
+//!
+//! So no bound of the numbers is needed before: a k that fitted the block before is tried, and a block that does not bear it out is added in another way. The
+//! result is an integer, the difference of the bits of the accumulators.
 
-use gradchain_arith::{Isa, LANES, Real, Simd, WithSimd, bf16, f16};
+use crate::blocks::Bits;
+use gradchain_arith::{LANES, Simd, WithSimd};
+use std::marker::PhantomData;
 
-/// What is added for each number x of a block.
+/// Where the accumulators of a block stand: the first starts at 2^k, after numbers have been multiplied by 2^scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Term {
-    /// |x|
-    Magnitude,
-    /// x²
-    Square,
+pub(crate) struct Grid {
+    pub(crate) k: i32,
+    pub(crate) scale: i32,
 }
 
-/// A sum `high · 2^LEAST_HIGH + low · 2^LEAST`, the first part being the larger one by far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fixed {
-    pub(crate) high: i128,
-    pub(crate) low: i64,
+/// What the accumulators of a block took: `Σ units[i] · 2^exponents[i]` if `fits` and if no number was below the least one of the grid.
+pub(crate) struct Taken<M> {
+    /// For each accumulator the multiples of its grid.
+    pub(crate) units: [i64; LEVELS],
+    /// The bits of the most multiples of the first grid in a lane.
+    pub(crate) bits: i32,
+    /// Whether the first accumulator stayed in its binade.
+    pub(crate) fits: bool,
+    /// The least magnitude, zero where there are zeros.
+    pub(crate) least: M,
 }
 
-/// A stored format with an exact sum of blocks.
-pub(crate) trait Sums: Real {
-    /// The most numbers of a block.
-    const BLOCK: usize;
-    /// The exponent of what every term must be a multiple of, numbers being below 1.
-    const LEAST: i32;
-    /// The exponent of the grid of [`Fixed::high`].
-    const LEAST_HIGH: i32;
+/// The most accumulators of a text.
+pub(crate) const LEVELS: usize = 4;
 
-    /// `Σ term(x · scale)` over at most [`BLOCK`](Sums::BLOCK) numbers; `scale`, a power of two that the lanes hold, brings all of them below 1.
-    fn sum(isa: Isa, term: Term, scale: f64, numbers: &[Self]) -> Fixed;
+/// Numbers between two looks at the loop.
+const STEP: usize = 2 * LANES;
+
+/// How terms are added to accumulators.
+pub(crate) trait Text {
+    /// Whether squares are added; else magnitudes.
+    const SQUARE: bool;
+    /// Accumulators that are used.
+    const LEVELS: usize;
+    /// Independent sets of them: where the text is so short that an addition would wait for the last one.
+    const SETS: usize;
+
+    /// The exponents of the accumulators' starts, for `2^c` terms in each lane.
+    fn exponents(k: i32, c: i32) -> [i32; LEVELS];
+
+    /// The least e so that all is exact if numbers that are not zero are `2^e` or more, for numbers of `precision` bits. With gradual underflow, multiples of
+    /// the least subnormal number can be smaller.
+    fn least_exponent(k: i32, c: i32, precision: i32) -> i32;
+
+    /// Adds the terms of a vector. `one` is 1 in all lanes: a fused product with it is an addition on the multipliers, of which the CPU has as many as
+    /// adders.
+    fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]);
 }
 
-/// Runs the text for magnitudes or for squares.
-macro_rules! sums {
-    ($format:ty, $text:ident, $block:expr, $least:expr, $high:expr) => {
-        impl Sums for $format {
-            const BLOCK: usize = $block;
-            const LEAST: i32 = $least;
-            const LEAST_HIGH: i32 = $high;
+/// One accumulator: for magnitudes, and squares of numbers of 16 bits.
+pub(crate) struct Whole<const SQUARE: bool>;
+/// Two accumulators: for magnitudes of f64, and squares of f32.
+pub(crate) struct Halves<const SQUARE: bool>;
+/// Four accumulators: for squares of f64.
+pub(crate) struct Quarters;
 
-            fn sum(isa: Isa, term: Term, scale: f64, numbers: &[Self]) -> Fixed {
-                let one = std::hint::black_box(1.0);
-                match term {
-                    Term::Magnitude => isa.run($text::<$format, false> { numbers, scale, one }),
-                    Term::Square => isa.run($text::<$format, true> { numbers, scale, one }),
-                }
-            }
-        }
-    };
+/// The e of the last bit 2^unit of a term, for the exponents of the text's numbers.
+const fn exponent_for(unit: i32, square: bool, precision: i32) -> i32 {
+    let last_bit = if square { unit.div_euclid(2) + unit.rem_euclid(2) } else { unit };
+    last_bit + precision - 1
 }
 
-sums!(f16, InSingles, 4096, -56, -36);
-sums!(bf16, InSingles, 4096, -56, -36);
-sums!(f32, InDoubles, 128 * LANES, -90, -90);
-sums!(f64, InTriples, 64 * LANES, -138, -91);
+impl<const SQUARE: bool> Text for Whole<SQUARE> {
+    const SQUARE: bool = SQUARE;
+    const LEVELS: usize = 1;
+    const SETS: usize = 2;
 
-/// `2^e`.
-const fn power(e: i32) -> f64 {
-    f64::from_bits(((e + 1023) as u64) << 52)
+    fn exponents(k: i32, _c: i32) -> [i32; LEVELS] {
+        [k, 0, 0, 0]
+    }
+
+    fn least_exponent(k: i32, _c: i32, precision: i32) -> i32 {
+        exponent_for(k - 52, SQUARE, precision)
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
+        let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f64(x), one) };
+        sums[0] = simd.mul_add_f64(a, b, sums[0]);
+    }
 }
 
-/// Vectors of `numbers`, the last one filled up with zeros.
+impl<const SQUARE: bool> Text for Halves<SQUARE> {
+    const SQUARE: bool = SQUARE;
+    const LEVELS: usize = 2;
+    const SETS: usize = 1;
+
+    fn exponents(k: i32, c: i32) -> [i32; LEVELS] {
+        [k, k - 52 + c, 0, 0]
+    }
+
+    fn least_exponent(k: i32, c: i32, precision: i32) -> i32 {
+        exponent_for(k - 104 + c, SQUARE, precision)
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
+        let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f64(x), one) };
+        let first = simd.mul_add_f64(a, b, sums[0]);
+        let rest = simd.mul_add_f64(a, b, simd.sub_f64(sums[0], first));
+        sums[0] = first;
+        sums[1] = simd.add_f64(sums[1], rest);
+    }
+}
+
+impl Text for Quarters {
+    const SQUARE: bool = true;
+    const LEVELS: usize = 4;
+    const SETS: usize = 1;
+
+    fn exponents(k: i32, c: i32) -> [i32; LEVELS] {
+        [k, k - 51 + c, k - 51, k - 103 + c]
+    }
+
+    fn least_exponent(k: i32, c: i32, _precision: i32) -> i32 {
+        exponent_for(k - 51 + c, true, 1)
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
+        let square = simd.mul_f64(x, x);
+        let first = simd.mul_add_f64(x, x, sums[0]);
+        let rest = simd.add_f64(square, simd.sub_f64(sums[0], first));
+        sums[0] = first;
+        sums[1] = simd.mul_add_f64(one, rest, sums[1]);
+        // What the rounding of the square left off.
+        let left = simd.mul_add_f64(x, x, simd.neg_f64(square));
+        let third = simd.add_f64(sums[2], left);
+        let rest = simd.mul_add_f64(one, left, simd.sub_f64(sums[2], third));
+        sums[2] = third;
+        sums[3] = simd.add_f64(sums[3], rest);
+    }
+}
+
+/// One look at a block, by the text X.
+pub(crate) struct Pass<'a, T, X> {
+    pub(crate) numbers: &'a [T],
+    pub(crate) grid: Grid,
+    /// `2^c` is the most terms in a lane.
+    pub(crate) c: i32,
+    pub(crate) text: PhantomData<X>,
+}
+
+/// 2^e, for e from -1074 to 1023.
+pub(crate) fn power_of_two(e: i32) -> f64 {
+    if e < -1022 { f64::from_bits(1 << (e + 1074)) } else { f64::from_bits(((e + 1023) as u64) << 52) }
+}
+
+impl<T: Bits, X: Text> WithSimd for Pass<'_, T, X> {
+    type Output = Taken<T::Magnitude>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let exponents = X::exponents(self.grid.k, self.c);
+        // The first takes terms of one sign.
+        let mut starts = exponents.map(|e| 1.5 * power_of_two(e));
+        starts[0] = power_of_two(self.grid.k);
+        let scale = power_of_two(self.grid.scale);
+        let one = std::hint::black_box(1.0);
+        let numbers = self.numbers;
+        simd.call(
+            #[inline(always)]
+            || look::<T, S, X>(simd, numbers, [scale, one], starts),
+        )
+    }
+}
+
 #[inline(always)]
-fn each<T: Real>(numbers: &[T], mut work: impl FnMut(&[T; LANES])) {
-    let (vectors, rest) = numbers.as_chunks::<LANES>();
-    for vector in vectors {
-        work(vector);
+fn look<T: Bits, S: Simd, X: Text>(
+    simd: S,
+    numbers: &[T],
+    [scale, one]: [f64; 2],
+    starts: [f64; LEVELS],
+) -> Taken<T::Magnitude> {
+    let (scale, one) = (simd.splat_f64(scale), simd.splat_f64(one));
+    let mut sums = [starts.map(|start| simd.splat_f64(start)); 2];
+    let mut least = [T::LARGEST; STEP];
+    let (steps, rest) = numbers.as_chunks::<STEP>();
+    for numbers in steps {
+        step::<T, S, X>(simd, numbers, [scale, one], &mut sums, &mut least);
     }
     if !rest.is_empty() {
-        let mut last = [T::default(); LANES];
+        let mut last = [T::default(); STEP];
         last[..rest.len()].copy_from_slice(rest);
-        work(&last);
+        step::<T, S, X>(simd, &last, [scale, one], &mut sums, &mut least);
     }
+    let mut taken = Taken { units: [0; LEVELS], bits: 0, fits: true, least: T::LARGEST };
+    let mut all = 0;
+    for level in 0..X::LEVELS {
+        let start = starts[level].to_bits();
+        for sums in &sums[..X::SETS] {
+            let mut lanes = [0.0; LANES];
+            simd.store_f64(sums[level], &mut lanes);
+            // In a binade, numbers are as far apart as their bits.
+            let mut units: u64 = 0;
+            for lane in lanes {
+                let lane = lane.to_bits().wrapping_sub(start);
+                units = units.wrapping_add(lane);
+                all |= if level == 0 { lane } else { 0 };
+            }
+            taken.units[level] = taken.units[level].wrapping_add(units as i64);
+        }
+    }
+    taken.bits = 64 - all.leading_zeros() as i32;
+    taken.fits = taken.bits <= 52;
+    if size_of::<T>() > 2 {
+        taken.least = least.iter().fold(taken.least, |least, x| least.min(*x));
+    } else {
+        taken.least = numbers.iter().fold(T::LARGEST, |least, x| least.min(x.magnitude()));
+    }
+    taken
 }
 
-/// The sum of the lanes over `2^exponent`, of which each is a multiple; below 2^58.
 #[inline(always)]
-fn whole<S: Simd>(simd: S, lanes: S::F64, exponent: i32) -> i64 {
-    let mut numbers = [0.0; LANES];
-    simd.store_f64(lanes, &mut numbers);
-    numbers.iter().map(|&x| (x * power(-exponent)) as i64).sum()
-}
-
-/// 16-bit numbers, whose squares f32 has: two accumulators on grids, and one without.
-struct InSingles<'a, T, const SQUARE: bool> {
-    numbers: &'a [T],
-    scale: f64,
-    one: f64,
-}
-
-/// The accumulators of a vector of sums.
-#[derive(Clone, Copy)]
-struct Levels<V> {
-    first: V,
-    second: V,
-    third: V,
-}
-
-/// The constants at which the accumulators of f32 start: `2^5` and `1.5 · 2^-13`.
-const SINGLE_FIRST: f32 = 32.0;
-const SINGLE_SECOND: f32 = 1.5 / 8192.0;
-/// Adds to each f32 accumulator before it is emptied.
-const SINGLE_ADDS: usize = 32;
-
-impl<T: Real<Computed = f32>, const SQUARE: bool> InSingles<'_, T, SQUARE> {
-    #[inline(always)]
-    fn add<S: Simd>(simd: S, [scale, one]: [S::F32; 2], numbers: &[T; LANES], sums: &mut Levels<S::F32>) {
-        let x = simd.mul_f32(T::to_computed(simd, T::load(simd, numbers)), scale);
-        let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f32(x), one) };
-        let first = simd.mul_add_f32(a, b, sums.first);
-        let rest = simd.mul_add_f32(a, b, simd.sub_f32(sums.first, first));
-        let second = simd.mul_add_f32(one, rest, sums.second);
-        let rest = simd.add_f32(rest, simd.sub_f32(sums.second, second));
-        *sums = Levels { first, second, third: simd.mul_add_f32(one, rest, sums.third) };
+fn step<T: Bits, S: Simd, X: Text>(
+    simd: S,
+    numbers: &[T; STEP],
+    [scale, one]: [S::F64; 2],
+    sums: &mut [[S::F64; LEVELS]; 2],
+    least: &mut [T::Magnitude; STEP],
+) {
+    for (half, vector) in T::load_two(simd, numbers).into_iter().enumerate() {
+        let x = T::to_f64(simd, vector);
+        // Only squares and magnitudes of f64 can leave f64.
+        let x = if T::FORMAT.precision() == 53 { simd.mul_f64(x, scale) } else { x };
+        X::add(simd, x, one, &mut sums[half % X::SETS]);
     }
-
-    /// The accumulators as they start.
-    #[inline(always)]
-    fn empty<S: Simd>(simd: S) -> Levels<S::F32> {
-        Levels {
-            first: simd.splat_f32(SINGLE_FIRST),
-            second: simd.splat_f32(SINGLE_SECOND),
-            third: simd.splat_f32(0.0),
+    // Of 16-bit numbers compilers make no vectors here.
+    if size_of::<T>() > 2 {
+        for (least, x) in least.iter_mut().zip(numbers) {
+            *least = (*least).min(x.magnitude());
         }
-    }
-
-    /// What the accumulators hold, added to f64 lanes: (multiples of 2^-36, multiples of 2^-56).
-    #[inline(always)]
-    fn empty_into<S: Simd>(simd: S, sums: Levels<S::F32>, (high, low): (S::F64, S::F64)) -> (S::F64, S::F64) {
-        let first = simd.widen(simd.sub_f32(sums.first, simd.splat_f32(SINGLE_FIRST)));
-        let second = simd.widen(simd.sub_f32(sums.second, simd.splat_f32(SINGLE_SECOND)));
-        (simd.add_f64(high, simd.add_f64(first, second)), simd.add_f64(low, simd.widen(sums.third)))
-    }
-}
-
-impl<T: Real<Computed = f32>, const SQUARE: bool> WithSimd for InSingles<'_, T, SQUARE> {
-    type Output = Fixed;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Fixed {
-        let factors = [simd.splat_f32(self.scale as f32), simd.splat_f32(self.one as f32)];
-        let zero = simd.splat_f64(0.0);
-        let mut totals = (zero, zero);
-        // Two sets of accumulators, so that one does not wait for the other's additions.
-        for group in self.numbers.chunks(2 * SINGLE_ADDS * LANES) {
-            let (mut even, mut odd) = (Self::empty(simd), Self::empty(simd));
-            let (pairs, rest) = group.as_chunks::<{ 2 * LANES }>();
-            for pair in pairs {
-                let (left, right) = pair.split_at(LANES);
-                let is_half = "half of two vectors";
-                Self::add(simd, factors, left.try_into().expect(is_half), &mut even);
-                Self::add(simd, factors, right.try_into().expect(is_half), &mut odd);
-            }
-            if !rest.is_empty() {
-                let mut last = [[T::default(); LANES]; 2];
-                last.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
-                Self::add(simd, factors, &last[0], &mut even);
-                Self::add(simd, factors, &last[1], &mut odd);
-            }
-            totals = Self::empty_into(simd, odd, Self::empty_into(simd, even, totals));
-        }
-        Fixed { high: whole(simd, totals.0, -36).into(), low: whole(simd, totals.1, -56) }
-    }
-}
-
-/// f32 numbers, whose squares f64 has: two accumulators on grids.
-struct InDoubles<'a, T, const SQUARE: bool> {
-    numbers: &'a [T],
-    scale: f64,
-    one: f64,
-}
-
-impl<T: Real, const SQUARE: bool> WithSimd for InDoubles<'_, T, SQUARE> {
-    type Output = Fixed;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Fixed {
-        let scale = simd.splat_f64(self.scale);
-        let one = simd.splat_f64(self.one);
-        let starts = [simd.splat_f64(power(7)), simd.splat_f64(1.5 * power(-38))];
-        let [mut first, mut second] = starts;
-        each(
-            self.numbers,
-            #[inline(always)]
-            |numbers| {
-                let x = simd.mul_f64(T::to_f64(simd, T::load(simd, numbers)), scale);
-                let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f64(x), one) };
-                let next = simd.mul_add_f64(a, b, first);
-                let rest = simd.mul_add_f64(a, b, simd.sub_f64(first, next));
-                first = next;
-                second = simd.add_f64(second, rest);
-            },
-        );
-        let high = whole(simd, simd.sub_f64(first, starts[0]), -45);
-        let low = whole(simd, simd.sub_f64(second, starts[1]), -90);
-        Fixed { high: (i128::from(high) << 45) + i128::from(low), low: 0 }
-    }
-}
-
-/// f64 numbers, whose squares are two numbers of f64: two accumulators on grids, and one without.
-struct InTriples<'a, T, const SQUARE: bool> {
-    numbers: &'a [T],
-    scale: f64,
-    one: f64,
-}
-
-impl<T: Real, const SQUARE: bool> WithSimd for InTriples<'_, T, SQUARE> {
-    type Output = Fixed;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Fixed {
-        let scale = simd.splat_f64(self.scale);
-        let one = simd.splat_f64(self.one);
-        let starts = [simd.splat_f64(power(6)), simd.splat_f64(1.5 * power(-39))];
-        let [mut first, mut second] = starts;
-        let mut third = simd.splat_f64(0.0);
-        each(
-            self.numbers,
-            #[inline(always)]
-            |numbers| {
-                let x = simd.mul_f64(T::to_f64(simd, T::load(simd, numbers)), scale);
-                let term = if SQUARE { simd.mul_f64(x, x) } else { simd.abs_f64(x) };
-                let next = simd.mul_add_f64(one, term, first);
-                let rest = simd.add_f64(term, simd.sub_f64(first, next));
-                first = next;
-                let next = simd.mul_add_f64(one, rest, second);
-                third = simd.mul_add_f64(one, simd.add_f64(rest, simd.sub_f64(second, next)), third);
-                second = next;
-                if SQUARE {
-                    // What the rounding of the square left off.
-                    let rest = simd.mul_add_f64(x, x, simd.neg_f64(term));
-                    let next = simd.mul_add_f64(one, rest, second);
-                    third = simd.mul_add_f64(one, simd.add_f64(rest, simd.sub_f64(second, next)), third);
-                    second = next;
-                }
-            },
-        );
-        let high = whole(simd, simd.sub_f64(first, starts[0]), -46);
-        let middle = whole(simd, simd.sub_f64(second, starts[1]), -91);
-        Fixed { high: (i128::from(high) << 45) + i128::from(middle), low: whole(simd, third, -138) }
     }
 }

@@ -81,23 +81,18 @@ impl Sum {
         self.terms
     }
 
-    /// Adds `high · 2^high_exponent + low · 2^low_exponent`, which is not negative; exact. The first exponent is at most 64 above the second one, and `low` is
-    /// of magnitude below 2^62. What lies below the lowest bit of the sum is zero.
-    pub(crate) fn add_fixed(&mut self, high: i128, high_exponent: i32, low: i64, low_exponent: i32) {
-        // Both parts over the lower exponent, with a unit of the first lent to the second where that is negative.
+    /// Adds `high · 2^high_exponent + low · 2^low_exponent`, which is not negative; exact. The first exponent is at most 64 above the second one. What lies below the
+    /// lowest bit of the sum is zero.
+    pub(crate) fn add_fixed(&mut self, high: i128, high_exponent: i32, low: i128, low_exponent: i32) {
+        // Whole units of the first part go over to it, so that the second one is not negative.
         let shift = high_exponent - low_exponent;
-        let (mut high, mut low) = (high, i128::from(low));
-        if low < 0 {
-            let units = (-low >> shift) + 1;
-            high -= units;
-            low += units << shift;
-        }
-        self.add_wide(high as u128, high_exponent);
-        self.add_wide(low as u128, low_exponent);
+        let units = low >> shift;
+        self.add_wide((high + units) as u128, high_exponent);
+        self.add_wide((low - (units << shift)) as u128, low_exponent);
     }
 
     /// Adds `m · 2^exponent`, whose bits below the lowest of the sum are zeros.
-    fn add_wide(&mut self, m: u128, exponent: i32) {
+    pub(crate) fn add_wide(&mut self, m: u128, exponent: i32) {
         let below = (LOWEST - exponent).max(0);
         let (m, exponent) = (m >> below.min(127), exponent + below);
         self.add_at(m as u64, exponent);
