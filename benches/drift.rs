@@ -16,7 +16,7 @@ use gradchain_activations::{Activation, Path, Vectorized};
 use gradchain_arith::{Arithmetic, Isa, Native, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends, round_ends};
 use gradchain_drift::{ScaledVector, Weights, compare, reference_backward};
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{Measured, Remedy};
 use gradchain_kernels::Stored;
 use std::cell::Cell;
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl ValueFormatter for UnitRoundoffs {
 
 /// The drift of the chain of each seed, in units of u: `values[depth index][seed]`. One pass to the largest depth gives all depths, since the
 /// gradient after k layers does not know how many follow.
-fn table<T: Stored + Vectorized>(isa: Isa, summation: Summation) -> Vec<[f64; SEEDS]> {
+fn table<T: Stored + Vectorized + Measured>(isa: Isa, summation: Summation) -> Vec<[f64; SEEDS]> {
     let arith = Native::<T>::new(isa);
     let deepest = DEPTHS[DEPTHS.len() - 1];
     let mut values = vec![[0.0; SEEDS]; DEPTHS.len()];
@@ -112,7 +112,7 @@ fn table<T: Stored + Vectorized>(isa: Isa, summation: Summation) -> Vec<[f64; SE
     values
 }
 
-fn drift_of<T: Stored + Vectorized>(c: &mut Criterion<Drift>) {
+fn drift_of<T: Stored + Vectorized + Measured>(c: &mut Criterion<Drift>) {
     let isa = Isa::choose().unwrap_or_else(|error| panic!("{error}"));
     let mut group = c.benchmark_group(format!("drift_{}", T::NAME));
     group.sampling_mode(SamplingMode::Flat);

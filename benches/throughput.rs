@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, PlottingBackend, Throughput, criterion_g
 use gradchain_activations::{Activation, Path, Vectorized, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Isa, Native, Real, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Rounded, Setting, Upstream, backward, draw_ends};
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{Measured, Remedy};
 use gradchain_kernels::{Kernels, MatrixMultiply, Shape, Stored, matrixmultiply_times};
 use ndarray::{ArrayView1, ArrayView2, LinalgScalar};
 use std::hint::black_box;
@@ -150,7 +150,7 @@ fn steps<T: Peers>(c: &mut Criterion) {
 }
 
 /// Whole backward passes of linear chains of width 64. No throughput here: criterion would draw it over the weights and not over the depth.
-fn chains<T: Peers>(c: &mut Criterion) {
+fn chains<T: Peers + Measured>(c: &mut Criterion) {
     const WIDTH: usize = 64;
     let arith = Native::<T>::new(isa());
     let mut group = c.benchmark_group(format!("time_chain_{}", T::NAME));
@@ -236,7 +236,7 @@ fn activations<T: Vectorized>(c: &mut Criterion) {
 }
 
 /// Clipping a gradient by its norm and by value.
-fn clipping<T: Real>(c: &mut Criterion) {
+fn clipping<T: Measured>(c: &mut Criterion) {
     let arith = Native::<T>::new(isa());
     let source = numbers::<T>(ELEMENTS, 6);
     let mut gradient = source.clone();

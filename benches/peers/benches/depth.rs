@@ -11,7 +11,7 @@ use criterion::{AxisScale, BenchmarkId, Criterion, PlotConfiguration, criterion_
 use gradchain_activations::{Activation, Path, Vectorized};
 use gradchain_arith::{Arithmetic, Native, Summation, bf16, f16};
 use gradchain_chain::{Draw, Init, Network, Rounded, Setting, Upstream, backward, draw_ends};
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{Measured, Remedy};
 use gradchain_kernels::Stored;
 use gradchain_peers::pool;
 use std::hint::black_box;
@@ -34,7 +34,7 @@ fn network(width: usize, depth: usize) -> Network {
     Network::plain(layers, drawn.activation)
 }
 
-fn layers<T: Stored + Vectorized>(c: &mut Criterion, axis: &str, chains: &[(usize, usize)]) {
+fn layers<T: Stored + Vectorized + Measured>(c: &mut Criterion, axis: &str, chains: &[(usize, usize)]) {
     let arith = Native::<T>::new(isa());
     let pool = pool(1);
     let mut group = c.benchmark_group(format!("time_layer_by_{axis}_{}", T::NAME));
@@ -72,7 +72,7 @@ fn layers<T: Stored + Vectorized>(c: &mut Criterion, axis: &str, chains: &[(usiz
     group.finish();
 }
 
-fn both<T: Stored + Vectorized>(c: &mut Criterion) {
+fn both<T: Stored + Vectorized + Measured>(c: &mut Criterion) {
     layers::<T>(c, "depth", &DEPTHS.map(|depth| (WIDTH, depth)));
     layers::<T>(c, "width", &WIDTHS.map(|width| (width, DEPTH)));
 }

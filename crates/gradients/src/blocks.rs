@@ -219,8 +219,7 @@ fn on_grid<T: Bits, X: Text>(
     if !taken.fits {
         return in_windows::<T, X>(isa, sum, block, None);
     }
-    let small = taken.least < floor
-        && (taken.least > T::ZERO || isa.run(Below { numbers: block, floor }));
+    let small = taken.least < floor && (taken.least > T::ZERO || isa.run(Below { numbers: block, floor }));
     if small {
         return in_windows::<T, X>(isa, sum, block, Some(fitting));
     }
