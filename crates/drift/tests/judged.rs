@@ -10,7 +10,7 @@ use gradchain_chain::{
     ChainArithmetic, Rounded, Setting, Step, Trace, backward, bias_gradient, forward, weight_gradient,
 };
 use gradchain_drift::{Scaled, norm};
-use gradchain_gradients::Remedy;
+use gradchain_gradients::{Measured, Remedy};
 use gradchain_kernels::{Kernels, Shape, Stored};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -174,7 +174,11 @@ fn chains_stay_within_the_published_bounds() {
     assert!(checked > 20_000, "{checked}");
 }
 
-fn check_chain<T: Stored + Vectorized>(file: &SafeTensors<'_>, case: &Value, summation: Summation) -> usize {
+fn check_chain<T: Stored + Vectorized + Measured>(
+    file: &SafeTensors<'_>,
+    case: &Value,
+    summation: Summation,
+) -> usize {
     if !summation.is_defined_for(T::FORMAT) {
         return 0;
     }

@@ -42,9 +42,8 @@ pub fn clip_arrays_by_norm<A: Gradients>(
             .zip(&mut copies)
             .map(|(array, copy)| match copy {
                 Some(copy) => copy.as_mut_slice(),
-                None => {
-                    array.as_slice_memory_order_mut().expect("an array that was not copied is contiguous")
-                }
+                // What was not copied is contiguous.
+                None => array.as_slice_memory_order_mut().unwrap_or_default(),
             })
             .collect();
         clip_by_norm(arith, order, limit, policy, &mut tensors)?

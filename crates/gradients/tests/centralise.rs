@@ -4,7 +4,7 @@ use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
 use gradchain_arith::{Emulated, Format, Isa, Native, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
-    GradientError, NonFinite, Order, Outcome, centralise, normalise, normalise_each, normalise_rms,
+    GradientError, Measured, NonFinite, Order, Outcome, centralise, normalise, normalise_each, normalise_rms,
 };
 
 type Big = FBig<HalfEven, 2>;
@@ -13,7 +13,7 @@ fn big(x: f64) -> Big {
     Big::try_from(x).unwrap().with_precision(4500).value()
 }
 
-fn native<T: gradchain_gradients::Measured>() -> Native<T> {
+fn native<T: Measured>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
@@ -34,7 +34,7 @@ fn centred<A: gradchain_gradients::Gradients>(
 }
 
 /// Numbers of both signs over `binades` binades below 2^`top`.
-fn spread<T: gradchain_gradients::Measured>(n: usize, top: i32, binades: u64, state: &mut u64) -> Vec<f64> {
+fn spread<T: Measured>(n: usize, top: i32, binades: u64, state: &mut u64) -> Vec<f64> {
     let mut next = || {
         *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         *state >> 11
@@ -53,7 +53,7 @@ fn spread<T: gradchain_gradients::Measured>(n: usize, top: i32, binades: u64, st
 /// over few binades and over all.
 #[test]
 fn differences_are_rounded_once() {
-    fn check<T: gradchain_gradients::Measured>() {
+    fn check<T: Measured>() {
         let format = T::FORMAT;
         let (mut state, mut ties) = (3, 0);
         let all = (format.emax() - format.min_exponent()) as u64;
@@ -177,7 +177,7 @@ fn centralising_under_other_rules() {
 
 #[test]
 fn root_mean_square() {
-    fn rms<T: gradchain_gradients::Measured>(values: &[f64]) -> (Vec<f64>, f64) {
+    fn rms<T: Measured>(values: &[f64]) -> (Vec<f64>, f64) {
         let mut g: Vec<T> = values.iter().map(|&x| T::round_from(x)).collect();
         let (first, second) = g.split_at_mut(values.len() / 2);
         let clipping = normalise_rms(&native::<T>(), NonFinite::Error, &mut [first, second]).unwrap();

@@ -1,22 +1,23 @@
 //! The documented edge cases of clipping, and what frameworks make of the same gradients.
 
-use gradchain_arith::{Isa, Native, Real, bf16, f16};
+use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::frameworks::optax::Leaf;
 use gradchain_gradients::frameworks::{jax, optax, torch};
 use gradchain_gradients::{
-    Adaptive, Clipping, GradientError, NonFinite, Order, Outcome, Units, clip_adaptively, clip_by_norm,
-    clip_by_range, clip_by_rms, clip_by_tensor_norm, clipped, excess, norm, scale, unscale,
+    Adaptive, Clipping, GradientError, Measured, NonFinite, Order, Outcome, Units, clip_adaptively,
+    clip_by_norm, clip_by_range, clip_by_rms, clip_by_tensor_norm, clip_by_value, clipped, excess, norm,
+    scale, unscale,
 };
 
-fn native<T: gradchain_gradients::Measured>() -> Native<T> {
+fn native<T: Measured>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
-fn numbers<T: gradchain_gradients::Measured>(values: &[f64]) -> Vec<T> {
+fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&x| T::round_from(x)).collect()
 }
 
-fn values<T: gradchain_gradients::Measured>(numbers: &[T]) -> Vec<f64> {
+fn values<T: Measured>(numbers: &[T]) -> Vec<f64> {
     numbers.iter().map(|x| x.value()).collect()
 }
 
@@ -30,19 +31,19 @@ fn assert_same(a: &[f64], b: &[f64]) {
 }
 
 /// One tensor clipped to the two norm `limit`, and the report.
-fn ours<T: gradchain_gradients::Measured>(g: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Clipping) {
+fn ours<T: Measured>(g: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Clipping) {
     let mut g = numbers::<T>(g);
     let report = clip_by_norm(&native::<T>(), Order::Two, limit, policy, &mut [&mut g]).unwrap();
     (values(&g), report)
 }
 
-fn by_torch<T: gradchain_gradients::Measured>(g: &[f64], limit: f64) -> Vec<f64> {
+fn by_torch<T: Measured>(g: &[f64], limit: f64) -> Vec<f64> {
     let mut g = numbers::<T>(g);
     torch::clip_grad_norm(limit, 2.0, false, &mut [&mut g]).unwrap();
     values(&g)
 }
 
-fn by_optax<T: gradchain_gradients::Measured>(g: &[f64], limit: f64) -> Vec<f64> {
+fn by_optax<T: Measured>(g: &[f64], limit: f64) -> Vec<f64> {
     let mut g = numbers::<T>(g);
     optax::clip_by_global_norm(limit, &mut [Leaf { shape: &[g.len()], numbers: &mut g }]);
     values(&g)
@@ -82,6 +83,11 @@ fn long_vectors_of_ones() {
 fn within_the_limit() {
     let (after, report) = ours::<f64>(&[1.0, -0.0], 1.0, NonFinite::Error);
     assert_same(&after, &[1.0, -0.0]);
+    for (g, limit) in [([0.0, -0.0], 0.0), ([3.0, -4.0], f64::INFINITY)] {
+        let (after, report) = ours::<f32>(&g, limit, NonFinite::Error);
+        assert_same(&after, &g);
+        assert_eq!(report.outcome, Outcome::Kept);
+    }
     assert_eq!((report.outcome, report.coefficient.to_f64()), (Outcome::Kept, 1.0));
     assert!((by_torch::<f64>(&[1.0], 1.0)[0] - 0.999999).abs() < 1e-11);
     assert_eq!(by_optax::<f64>(&[1.0], 1.0), [1.0]);
@@ -127,6 +133,10 @@ fn limits_at_the_edges() {
         ] {
             assert_eq!(error.to_string(), format!("clip-norm = {limit} is out of range; allowed: 0 to inf"));
         }
+        let mut g = [1.0, 2.0];
+        let error = clip_by_value(&native::<f32>(), limit, &mut g).unwrap_err();
+        assert_eq!(error.to_string(), format!("clip-value = {limit} is out of range; allowed: 0 to inf"));
+        assert_eq!(g, [1.0, 2.0]);
         let error = clip_by_rms(&native::<f32>(), limit, NonFinite::Skip, &mut []).unwrap_err();
         assert_eq!(error.to_string(), format!("clip-rms = {limit} is out of range; allowed: 0 to inf"));
     }
@@ -246,7 +256,7 @@ fn what_the_report_counts() {
 /// B7: the norm afterwards, with a coefficient that is not rounded into the format, and torch's with one that is.
 #[test]
 fn norms_afterwards() {
-    fn worst<T: gradchain_gradients::Measured>() -> [f64; 2] {
+    fn worst<T: Measured>() -> [f64; 2] {
         let mut state = 11_u64;
         let mut worst = [0.0_f64; 2];
         for n in 1..1500 {
@@ -279,7 +289,11 @@ fn norms_afterwards() {
 /// B9: an epsilon of 1e-6 is another number in f16, and none beside most norms.
 #[test]
 fn epsilon_in_the_format() {
-    assert_eq!(f16::round_from(1e-6).value(), 17.0 * f64::powi(2.0, -24));
+    let (arith, norm) = (native::<f16>(), f16::round_from(0.00391));
+    let eps = arith.round(1e-6);
+    assert_eq!((eps.value(), arith.add(norm, eps)), (17.0 * f64::powi(2.0, -24), norm));
+    assert_eq!(Emulated::new(Format::E5M2, Rules::default(), 0).round(1e-6), 0.0);
+    assert_eq!(ours::<f16>(&[0.00391], 0.00390625, NonFinite::Error).0, [0.00390625]);
     // At the limit torch changes nothing in f16, for 1e-6 is lost; below 1.4e-5 the reciprocal overflows and nothing is clipped.
     assert_eq!(by_torch::<f16>(&[1.0], 1.0), [1.0]);
     let tiny = f16::round_from(1.2e-7).value();
@@ -413,12 +427,12 @@ fn clipping_by_rms() {
         clip_by_rms(&arith, 0.1, NonFinite::Error, copies)
     })
     .unwrap();
-    // Equal numbers at the limit: the norm and the limit are the same number.
+    // Equal numbers at the limit: their root mean square is the limit.
     assert_eq!((after[0].as_slice(), reports[0].outcome), (&[0.1; 7][..], Outcome::Kept));
     let factor = 0.1 / 12.5_f64.sqrt();
     assert!((after[1][0] / (3.0 * factor) - 1.0).abs() < 1e-15 && after[1][1] < 0.0);
     assert!(after[2].iter().all(|x| (x / 0.1 - 1.0).abs() < 1e-15), "{after:?}");
-    assert_eq!((reports[3].outcome, reports[1].norm.to_f64()), (Outcome::Kept, 5.0));
+    assert_eq!((reports[3].outcome, reports[1].norm.to_f64()), (Outcome::Kept, 12.5_f64.sqrt()));
     for n in 1..200 {
         let equal = vec![0.1_f32; n];
         let arith = native::<f32>();
@@ -432,6 +446,7 @@ fn clipping_by_rms() {
 #[test]
 fn factors_below_f32() {
     assert_eq!(ours::<bf16>(&[3e38], 1.0, NonFinite::Error).0, [1.0]);
+    assert_eq!(ours::<bf16>(&[3e38, -3e38], 1.0, NonFinite::Error).0, [0.70703125, -0.70703125]);
     let (after, report) = ours::<f32>(&[3e38], 1.0, NonFinite::Error);
     assert_eq!(after, [1.0]);
     assert!(report.coefficient.to_f64() < f64::from(f32::MIN_POSITIVE));
@@ -481,4 +496,35 @@ fn groupings() {
         }
         assert!(norm(&arith, order, &[&whole.0[0]]).to_f64() <= 1.0 + 1e-7);
     }
+}
+
+/// Number i of unit k draws its random bits from stream k, i: rows and columns of a matrix that is its own transpose, shape and numbers, give each
+/// other's transpose.
+#[test]
+fn streams_of_units() {
+    let rules = Rules { rounding: Rounding::Stochastic, ..Rules::default() };
+    let arith = Emulated::new(Format::F16, rules, 5);
+    let n = 20;
+    let matrix = |f: fn(usize, usize) -> f64| -> Vec<f64> {
+        (0..n * n).map(|i| arith.round(f(i / n + i % n, (i / n) * (i % n)))).collect()
+    };
+    let (weights, g) =
+        (matrix(|a, b| (a + b) as f64 / 64.0), matrix(|a, b| (3 * a + 5 * b) as f64 / 8.0 + 1.0));
+    let clip = |units, g: &[f64]| {
+        let adaptive = Adaptive { clipping: 0.01, eps: 1e-3 };
+        clipped(&[g], |g| clip_adaptively(&arith, adaptive, units, n, NonFinite::Error, &weights, g[0]))
+            .unwrap()
+    };
+    let ((rows, by_row), (columns, by_column)) = (clip(Units::Rows, &g), clip(Units::Columns, &g));
+    assert_eq!(by_row, by_column);
+    assert!((0..n * n).all(|i| rows[0][i] == columns[0][i % n * n + i / n]));
+    // Equal numbers: in a row they are rounded both ways, and otherwise in the next row of equal weights.
+    let weights = vec![1.0; n * n];
+    let (rows, _) = clipped(&[&weights[..]], |g| {
+        let adaptive = Adaptive { clipping: 0.3, eps: 1e-3 };
+        clip_adaptively(&arith, adaptive, Units::Rows, n, NonFinite::Error, &weights, g[0])
+    })
+    .unwrap();
+    let row = |k: usize| &rows[0][k * n..][..n];
+    assert!(row(0).iter().any(|x| *x != row(0)[0]) && row(0) != row(1));
 }

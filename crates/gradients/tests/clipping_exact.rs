@@ -7,18 +7,18 @@ use fixture::{Call, Recorded, lines, read};
 use gradchain_arith::{
     Arithmetic, Emulated, Exact, Format, Isa, Native, Overflow, Rounding, Rules, Subnormals, bf16, f16, round,
 };
-use gradchain_gradients::{NonFinite, Order, Outcome, clip_by_norm, clip_by_range, clip_by_value};
+use gradchain_gradients::{Measured, NonFinite, Order, Outcome, clip_by_norm, clip_by_range, clip_by_value};
 use safetensors::SafeTensors;
 
-fn native<T: gradchain_gradients::Measured>() -> Native<T> {
+fn native<T: Measured>() -> Native<T> {
     Native::new(Isa::PORTABLE)
 }
 
-fn numbers<T: gradchain_gradients::Measured>(values: &[f64]) -> Vec<T> {
+fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&x| T::round_from(x)).collect()
 }
 
-fn values<T: gradchain_gradients::Measured>(numbers: &[T]) -> Vec<f64> {
+fn values<T: Measured>(numbers: &[T]) -> Vec<f64> {
     numbers.iter().map(|x| x.value()).collect()
 }
 
@@ -171,7 +171,7 @@ fn every_rule() {
 /// Products that lie so near to a midpoint of the format that f64 rounds them onto it: the exact product decides.
 #[test]
 fn no_double_rounding() {
-    fn check<T: gradchain_gradients::Measured>(binade: i32) {
+    fn check<T: Measured>(binade: i32) {
         let arith = native::<T>();
         let (mut state, mut hard) = (9_u64, 0);
         let bits = T::FORMAT.precision() as i32;

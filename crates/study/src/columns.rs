@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 83] = [
+pub const COLUMNS: [Column; 88] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -211,6 +211,19 @@ pub const COLUMNS: [Column; 83] = [
     result("mean_stderr", "1", "standard error of mean_ln_norm2"),
     result("var_ln_norm2", "1", "sample variance of that logarithm"),
     result("var_stderr", "1", "standard error of var_ln_norm2"),
+    result(
+        "theory_rate_log2",
+        "log2 per layer",
+        "rate_log2 that theory predicts: exact at any width for linear, ReLU and leaky ReLU networks without biases, mean-field theory for others",
+    ),
+    result(
+        "theory_rate_stderr",
+        "log2 per layer",
+        "standard error that theory predicts for rate_log2 over as many networks",
+    ),
+    result("theory_mean_ln_norm2", "1", "mean_ln_norm2 that theory predicts"),
+    result("theory_var_ln_norm2", "1", "var_ln_norm2 that theory predicts"),
+    result("theory_dead_fraction", "1", "dead_fraction that theory predicts"),
     result("weight_gradient_log2_norm", "log2", "log2 of the Euclidean norm of dL/dW of the layer, computed"),
     result(
         "weight_gradient_log2_norm_reference",

@@ -6,8 +6,9 @@
 //!
 //! # How near a clipped number is to the exact one
 //!
-//! The norm is the exact one rounded to 53 bits, the factor `limit / norm` its quotient rounded to 53 bits with an exponent that is not bounded.
-//! So the factor is the exact one times `1 + d`, `|d| <= 2^-52`. Each number becomes the exact product with this factor, rounded once by the
+//! The norm of order 1, 2 or infinity is the exact one rounded to 53 bits, the factor `limit / norm` its quotient rounded to 53 bits with an exponent that
+//! is not bounded. So the factor is the exact one times `1 + d`, `|d| <= 2^-52`; for the other orders, whose norms have a few errors of that size,
+//! `|d| <= 2^-50`. Each number becomes the exact product with this factor, rounded once by the
 //! arithmetic: there is no double rounding. In f16, bf16, f32 and every format of at most 51 bits this is `g · limit / ‖g‖` rounded once, unless a
 //! midpoint (or a number, in the directed roundings) lies within a relative 2^-52 of it: then it can be the neighbour. In f64, and in formats of more
 //! than 51 bits, it lies within 2 ulp of the exact value rounded once. These formats round to the nearest f64 first, whatever the rules of the
@@ -16,7 +17,7 @@
 //! # The norm afterwards
 //!
 //! For a p-norm with p ≥ 1 over n numbers, in a format with unit roundoff u and least subnormal number η (rounding to nearest), the norm after clipping is
-//! at most `limit · (1 + u) (1 + 2^-51) + n^(1/p) η / 2`. [`excess`] measures it.
+//! at most `limit · (1 + u) (1 + 2^-51) + n^(1/p) η / 2`, for the other orders with 2^-49 in place of 2^-51. [`excess`] measures it.
 
 mod change;
 mod policy;
@@ -35,6 +36,7 @@ use crate::error::GradientError;
 use crate::norm::{Norm, Order, norm, times_power_of_two};
 use crate::scale::first_non_finite;
 use change::Change;
+use gradchain_arith::Arithmetic;
 
 /// Scales all `tensors` by `limit / norm` if their common norm is above `limit`.
 ///
@@ -55,7 +57,10 @@ pub fn clip_by_norm<A: Gradients>(
 ) -> Result<Clipping, GradientError> {
     check_limit("clip-norm", limit)?;
     let norm = norm_over(arith, order, tensors);
-    refuse(arith, policy, tensors)?;
+    // Of finite numbers every norm is finite.
+    if !norm.is_finite() {
+        refuse(arith, policy, tensors)?;
+    }
     Ok(apply_to_all(arith, Change::to_limit(Norm::from_f64(limit), norm, policy), norm, tensors))
 }
 
@@ -72,8 +77,7 @@ pub fn clip_by_tensor_norm<A: Gradients>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Vec<Clipping>, GradientError> {
     check_limit("clip-norm", limit)?;
-    let limit = Norm::from_f64(limit);
-    clip_each(arith, policy, tensors, |tensor| norm(arith, order, &[tensor]), |_| limit)
+    clip_each(arith, policy, limit, tensors, |tensor| norm(arith, order, &[tensor]))
 }
 
 /// Divides all `tensors` by their common norm; zeros stay zeros.
@@ -90,7 +94,10 @@ pub fn normalise<A: Gradients>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Clipping, GradientError> {
     let norm = norm_over(arith, order, tensors);
-    refuse(arith, policy, tensors)?;
+    // Of finite numbers every norm is finite.
+    if !norm.is_finite() {
+        refuse(arith, policy, tensors)?;
+    }
     Ok(apply_to_all(arith, Change::to_unit(norm, policy), norm, tensors))
 }
 
@@ -139,7 +146,7 @@ pub(crate) fn check_limit(what: &'static str, limit: f64) -> Result<(), Gradient
 }
 
 /// Refuses numbers that are not finite, if `policy` says so.
-fn refuse<A: gradchain_arith::Arithmetic>(
+fn refuse<A: Arithmetic>(
     arith: &A,
     policy: NonFinite,
     tensors: &[&mut [A::Number]],
@@ -172,18 +179,19 @@ fn apply_to_all<A: Gradients>(
     report
 }
 
-/// Brings each tensor to its own limit.
+/// Brings the `norm` of each tensor to the limit.
 fn clip_each<A: Gradients>(
     arith: &A,
     policy: NonFinite,
+    limit: f64,
     tensors: &mut [&mut [A::Number]],
     norm: impl Fn(&[A::Number]) -> Norm,
-    limit: impl Fn(&[A::Number]) -> Norm,
 ) -> Result<Vec<Clipping>, GradientError> {
     refuse(arith, policy, tensors)?;
+    let limit = Norm::from_f64(limit);
     let each = tensors.iter_mut().enumerate().map(|(t, tensor)| {
         let norm = norm(tensor);
-        let change = Change::to_limit(limit(tensor), norm, policy);
+        let change = Change::to_limit(limit, norm, policy);
         let mut report = change.report(norm);
         change.apply(&arith.stream(t as u64), tensor, &mut report);
         report

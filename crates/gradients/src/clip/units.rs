@@ -7,11 +7,10 @@ use super::{check_limit, clip_each, refuse};
 use crate::blocks::Gradients;
 use crate::error::GradientError;
 use crate::layers::check_rows;
-use crate::norm::{Norm, Order, norm};
-use crate::sum::{Sum, Terms};
-use crate::units::unit_norms;
+use crate::norm::{Norm, Order, norm, root_mean_square};
 use gradchain_arith::Exact;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// Which numbers of a matrix, or of a tensor seen as one, belong to one unit. A matrix lies row by row, `width` numbers a row.
@@ -40,8 +39,8 @@ pub struct Adaptive {
 ///
 /// `weights` and `gradient` have the same shape: rows of `width` numbers ([`Units::Whole`] asks for no width). Both norms are exact, rounded
 /// once to 53 bits, and so is the limit; nothing is added to a norm. For the limit the module's error bound has one more rounding of the norm and one of
-/// the product: `|d| <= 2^-51`. Each number is rounded once; number i draws its random bits from stream i. A unit that is not above its limit
-/// keeps its bits. What `policy` says concerns each unit alone. One report a unit.
+/// the product: `|d| <= 2^-51`. Each number is rounded once; number i of unit k draws its random bits from stream k, i. A unit that is not
+/// above its limit keeps its bits. What `policy` says concerns each unit alone. One report a unit.
 ///
 /// # Errors
 /// If `clipping` or `eps` is negative or NaN, or `eps` is infinite; if the lengths do not fit; if a weight is not finite; or as `policy` says; the
@@ -72,28 +71,69 @@ pub fn clip_adaptively<A: Gradients>(
         return Err(GradientError::OutOfRange { what: "weight", value, allowed: "finite numbers" });
     }
     refuse(arith, policy, &[&mut *gradient])?;
-    let norms = unit_norms(arith, Order::Two, units, width, gradient)?;
-    let limits = unit_norms(arith, Order::Two, units, width, weights)?.into_iter().map(|norm| {
+    let clip = |unit: usize, weights: &[A::Number], gradient: &mut [A::Number]| {
+        let [norm, weight] = [&*gradient, weights].map(|numbers| norm(arith, Order::Two, &[numbers]));
         let floor = Norm::from_f64(eps);
-        product(clipping, if norm > floor { norm } else { floor })
-    });
-    let changes: Vec<(Change, Norm)> = norms
-        .iter()
-        .zip(limits)
-        .map(|(&norm, limit)| (Change::to_limit(limit, norm, policy), norm))
-        .collect();
-    let mut reports: Vec<Clipping> = changes.iter().map(|(change, norm)| change.report(*norm)).collect();
-    for (i, g) in gradient.iter_mut().enumerate() {
-        let unit = units.of(i, width);
-        changes[unit].0.change(&arith.stream(i as u64), g, &mut reports[unit]);
-    }
-    Ok(reports)
+        let limit = product(clipping, if weight > floor { weight } else { floor });
+        let change = Change::to_limit(limit, norm, policy);
+        let mut report = change.report(norm);
+        change.apply(&arith.stream(unit as u64), gradient, &mut report);
+        report
+    };
+    Ok(match units {
+        Units::Whole => vec![clip(0, weights, gradient)],
+        Units::Rows => {
+            let rows = gradient.chunks_mut(width.max(1)).zip(weights.chunks(width.max(1)));
+            rows.enumerate().map(|(unit, (gradient, weights))| clip(unit, weights, gradient)).collect()
+        }
+        Units::Columns => clip_columns(width, weights, gradient, clip),
+    })
 }
 
-/// Scales each of the `tensors` whose root mean square is above `limit` to it: `g · min(1, limit / sqrt(Σ g² / n))`, as a fraction of two exact
-/// norms: `limit · sqrt(n)` is rounded once to 53 bits, and so is the norm (Shazeer and Stern 2018, "Adafactor", section 6, for updates).
+/// Columns that are copied at a time: as many numbers lie in one or two lines of the cache.
+const COLUMNS: usize = 16;
+
+/// Clips each column of `gradient`, by copies of a few columns at a time.
+fn clip_columns<N: Copy>(
+    width: usize,
+    weights: &[N],
+    gradient: &mut [N],
+    clip: impl Fn(usize, &[N], &mut [N]) -> Clipping,
+) -> Vec<Clipping> {
+    let rows = gradient.len().checked_div(width).unwrap_or(0);
+    let mut reports = Vec::with_capacity(width);
+    let (mut copy, mut weights_copy) = (gradient[..0].to_vec(), gradient[..0].to_vec());
+    for first in (0..width).step_by(COLUMNS) {
+        let columns = first..width.min(first + COLUMNS);
+        copy_columns(gradient, width, columns.clone(), &mut copy);
+        copy_columns(weights, width, columns.clone(), &mut weights_copy);
+        for (k, unit) in columns.clone().enumerate() {
+            let column = k * rows..(k + 1) * rows;
+            reports.push(clip(unit, &weights_copy[column.clone()], &mut copy[column]));
+        }
+        for (i, row) in gradient.chunks_exact_mut(width).enumerate() {
+            row[columns.clone()].iter_mut().enumerate().for_each(|(k, g)| *g = copy[k * rows + i]);
+        }
+    }
+    reports
+}
+
+/// The `columns` of `matrix`, one after the other.
+fn copy_columns<N: Copy>(matrix: &[N], width: usize, columns: Range<usize>, copy: &mut Vec<N>) {
+    let rows = matrix.len() / width;
+    copy.clear();
+    // Any numbers of the right count, to be overwritten.
+    copy.extend_from_slice(&matrix[..rows * columns.len()]);
+    for (i, row) in matrix.chunks_exact(width).enumerate() {
+        row[columns.clone()].iter().enumerate().for_each(|(k, &x)| copy[k * rows + i] = x);
+    }
+}
+
+/// Scales each of the `tensors` whose root mean square is above `limit` to it: `g · min(1, limit / sqrt(Σ g² / n))` (Shazeer and Stern 2018,
+/// "Adafactor", section 6, for updates).
 ///
-/// The reports hold two norms, sqrt(n) times the root mean square. All else is as in [`clip_by_tensor_norm`](crate::clip_by_tensor_norm).
+/// The reports hold the root mean square, exact and rounded once to 53 bits, in place of the norm. All else is as in
+/// [`clip_by_tensor_norm`](crate::clip_by_tensor_norm).
 ///
 /// # Errors
 /// If the limit is negative or NaN, or as `policy` says of any tensor. Nothing has been changed then, in no tensor.
@@ -104,28 +144,13 @@ pub fn clip_by_rms<A: Gradients>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Vec<Clipping>, GradientError> {
     check_limit("clip-rms", limit)?;
-    clip_each(
-        arith,
-        policy,
-        tensors,
-        |tensor| norm(arith, Order::Two, &[tensor]),
-        |tensor| norm_of_copies(limit, tensor.len()),
-    )
+    clip_each(arith, policy, limit, tensors, |tensor| root_mean_square(arith, &[tensor]))
 }
 
 impl Units {
     /// All kinds of units by name.
     pub const NAMED: [(&'static str, Units); 3] =
         [("whole", Units::Whole), ("rows", Units::Rows), ("columns", Units::Columns)];
-
-    /// The unit of number i.
-    fn of(self, i: usize, width: usize) -> usize {
-        match self {
-            Units::Whole => 0,
-            Units::Rows => i / width,
-            Units::Columns => i % width,
-        }
-    }
 }
 
 impl fmt::Display for Units {
@@ -146,21 +171,6 @@ impl FromStr for Units {
             known: Units::NAMED.map(|(name, _)| name).join(", "),
         })
     }
-}
-
-/// The two norm of `count` copies of x, exact and rounded once.
-fn norm_of_copies(x: f64, count: usize) -> Norm {
-    let (mut sum, mut doubled) = (Sum::new(Terms::Squares), Sum::new(Terms::Squares));
-    doubled.add(x);
-    let mut rest = count;
-    while rest > 0 {
-        if rest & 1 == 1 {
-            sum.merge(&doubled);
-        }
-        doubled.merge(&doubled.clone());
-        rest >>= 1;
-    }
-    sum.norm()
 }
 
 /// `x · norm` rounded to 53 bits, for a finite norm.

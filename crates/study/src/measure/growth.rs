@@ -6,6 +6,7 @@
 use super::MeasureError;
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
+use super::prediction::predict;
 use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Format, Isa};
@@ -31,7 +32,11 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
             with_arithmetic(cell, isa, number, &OneDraw { cell, network, ends })
         })
         .collect();
-    Ok(vec![row_of(&draws?)])
+    let mut row = row_of(&draws?);
+    if let Some(prediction) = predict(cell) {
+        prediction.set(&mut row, cell);
+    }
+    Ok(vec![row])
 }
 
 fn row_of(draws: &[Vec<Sample>]) -> Row {

@@ -11,49 +11,33 @@ use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Counts, Isa};
 use gradchain_chain::{
-    ChainArithmetic, Network, Rounded, Setting, Wiring, backward, forward, weight_gradient,
+    ChainArithmetic, Digits, Network, Rounded, Setting, Wiring, backward, forward, weight_gradient,
 };
 use gradchain_drift::{
     Keep, Weights, compare, norm, reference_backward, reference_forward, upstream_from_targets,
     weight_gradient_norm,
 };
-use safetensors::SafeTensors;
-use std::sync::LazyLock;
-
-/// Pixels of a digit.
-const PIXELS: usize = 64;
-/// Kinds of digit.
-const CLASSES: usize = 10;
-
-/// The digits that are built in.
-struct Digits {
-    /// Row-major `count · PIXELS`, 0 to 1 in sixteenths: exact in every format with p >= 5 bits.
-    pixels: Vec<f64>,
-    labels: Vec<u8>,
-}
-
-static DIGITS: LazyLock<Digits> = LazyLock::new(|| {
-    let built_in = "the built-in digits are a well-formed file";
-    let file = SafeTensors::deserialize(include_bytes!("../../data/digits.safetensors")).expect(built_in);
-    let pixels = file.tensor("x").expect(built_in).data().iter().map(|&x| f64::from(x) / 16.0).collect();
-    Digits { pixels, labels: file.tensor("label").expect(built_in).data().to_vec() }
-});
+use gradchain_gradients::{Adaptive, GradientError, NonFinite, Remedy, Units, clip_adaptively};
 
 /// The rows of a cell, one a layer, the bottom layer first.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
-    let available = DIGITS.labels.len();
+    let available = Digits::built_in().count();
     if cell.batch > available {
         let problem =
             format!("batch = {}: there are {available} digits; allowed: 1 to {available}", cell.batch);
         return Err(MeasureError::Network(problem));
     }
-    let networks = Networks::of(cell, EndWidths { inputs: PIXELS, outputs: CLASSES })?;
+    let networks = Networks::of(cell, EndWidths { inputs: Digits::PIXELS, outputs: Digits::CLASSES })?;
     let mut layers: Vec<Layer> = Vec::new();
     for number in 0..cell.draws {
         let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
-        if network.layers.is_empty() || (network.inputs(), network.outputs()) != (PIXELS, CLASSES) {
+        if network.layers.is_empty()
+            || (network.inputs(), network.outputs()) != (Digits::PIXELS, Digits::CLASSES)
+        {
             return Err(MeasureError::Network(format!(
-                "the measure `layers` feeds digits of {PIXELS} pixels and expects {CLASSES} outputs; the network has {} layers, {} inputs, {} outputs",
+                "the measure `layers` feeds digits of {} pixels and expects {} outputs; the network has {} layers, {} inputs, {} outputs",
+                Digits::PIXELS,
+                Digits::CLASSES,
                 network.layers.len(),
                 network.inputs(),
                 network.outputs()
@@ -105,12 +89,10 @@ impl WithArithmetic for OneDraw<'_> {
     fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> Result<Vec<LayerResult>, MeasureError> {
         let OneDraw { cell, isa, network } = self;
         let (batch, depth) = (cell.batch, network.layers.len());
-        let pixels = &DIGITS.pixels[..batch * PIXELS];
-        let targets: Vec<f64> = DIGITS.labels[..batch]
+        let pixels = &Digits::built_in().pixels[..batch * Digits::PIXELS];
+        let targets: Vec<f64> = Digits::built_in().labels[..batch]
             .iter()
-            .flat_map(|&label| {
-                (0..CLASSES).map(move |class| if class == usize::from(label) { 1.0 } else { 0.0 })
-            })
+            .flat_map(|&label| (0..Digits::CLASSES).map(move |class| if class == label { 1.0 } else { 0.0 }))
             .collect();
 
         let rounded = Rounded::of(inputs, network);
@@ -123,15 +105,21 @@ impl WithArithmetic for OneDraw<'_> {
         let unscaled =
             |numbers: &[K::Number]| numbers.iter().map(|&x| arith.value(x) / scale).collect::<Vec<f64>>();
         let mut gradients = Vec::new();
+        let mut clipped = Ok(());
         let mut weight_norms = Vec::new();
+        let mut weights = rounded.weights_from_the_last().peekable();
         backward(arith, &rounded, setting, Some(&trace), batch, &upstream, |step| {
             gradients.push(unscaled(step.gradient));
-            if let Some(delta) = step.delta {
+            if let Some((delta, weights)) = step.delta.zip(weights.next_if(|_| step.delta.is_some())) {
                 let h = &trace.post[depth - step.passed];
-                weight_norms
-                    .push(norm(&unscaled(&weight_gradient(arith, cell.summation, batch, delta, h))).log2());
+                let mut gradient = weight_gradient(arith, cell.summation, batch, delta, h);
+                if let Err(error) = clip(arith, cell.remedy, h.len() / batch, weights, &mut gradient) {
+                    clipped = Err(error);
+                }
+                weight_norms.push(norm(&unscaled(&gradient)).log2());
             }
         })?;
+        clipped?;
 
         let values = |numbers: &[K::Number]| numbers.iter().map(|&x| arith.value(x)).collect::<Vec<f64>>();
         let same =
@@ -155,6 +143,22 @@ impl WithArithmetic for OneDraw<'_> {
         Ok((1..=depth).map(result).collect())
     }
 }
+
+/// What the remedy does to the gradient of a layer's weights, of which a row of `width` belongs to one unit.
+fn clip<K: ChainArithmetic>(
+    arith: &K,
+    remedy: Remedy,
+    width: usize,
+    weights: &[K::Number],
+    gradient: &mut [K::Number],
+) -> Result<(), GradientError> {
+    let Remedy::Adaptive(clipping) = remedy else { return Ok(()) };
+    let adaptive = Adaptive { clipping, eps: ADAPTIVE_EPSILON };
+    clip_adaptively(arith, adaptive, Units::Rows, width, NonFinite::Propagate, weights, gradient).map(|_| ())
+}
+
+/// The norm that the weights of a unit count with at least, as in the paper.
+const ADAPTIVE_EPSILON: f64 = 1e-3;
 
 /// The reference's gradients from the output down, and log2 of the norms of its weight gradients.
 struct Reference {

@@ -12,6 +12,7 @@ mod derivative;
 mod growth;
 mod layers;
 mod network;
+mod prediction;
 mod sample;
 
 use crate::cell::{Cell, Measure};
