@@ -5,175 +5,37 @@
 //! that its grid is certain to fit, and the last few numbers one by one. So every number is added exactly, and how fast depends on how many magnitudes a
 //! block holds: in ordinary gradients one block of a hundred is taken twice.
 
-use crate::clip::{Clipping, Scaling};
-use crate::levels::{Grid, Halves, Pass, Quarters, Taken, Text, Whole};
-use crate::multiply::multiply;
+use crate::levels::{Grid, Pass, Taken, Text};
+use crate::stored::Bits;
 use crate::sum::{Sum, Terms};
-use gradchain_arith::{Arithmetic, Emulated, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
+use crate::threads::on_threads;
+use gradchain_arith::{Isa, LANES, Simd, WithSimd};
 use std::marker::PhantomData;
-
-/// An arithmetic whose numbers can be summed exactly, at the speed of memory where the machine has the format.
-pub trait Gradients: Arithmetic {
-    /// Adds the terms of `numbers` to `sum`.
-    fn add_to(&self, sum: &mut Sum, numbers: &[Self::Number]);
-
-    /// Scales all numbers of a tensor, each rounded once, and counts in `report` what became of them. Number i draws its random bits from stream i.
-    fn scale_all(&self, scaling: &Scaling, numbers: &mut [Self::Number], report: &mut Clipping);
-}
-
-impl<T: Measured> Gradients for Native<T> {
-    fn add_to(&self, sum: &mut Sum, numbers: &[T]) {
-        T::add_to(self.isa(), sum, numbers);
-    }
-
-    fn scale_all(&self, scaling: &Scaling, numbers: &mut [T], report: &mut Clipping) {
-        T::scale_all(self.isa(), scaling, numbers, report);
-    }
-}
-
-impl Gradients for Emulated {
-    fn add_to(&self, sum: &mut Sum, numbers: &[f64]) {
-        numbers.iter().for_each(|&x| sum.add(x));
-    }
-
-    fn scale_all(&self, scaling: &Scaling, numbers: &mut [f64], report: &mut Clipping) {
-        for (i, g) in numbers.iter_mut().enumerate() {
-            let before = *g;
-            *g = scaling.scaled(&self.stream(i as u64), before);
-            report.count(self, before, *g);
-        }
-    }
-}
-
-/// A stored format, f16, bf16, f32 or f64, with exact sums that are compiled here, once.
-pub trait Measured: Real {
-    /// [`Gradients::add_to`] on the instruction set `isa`.
-    fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]);
-
-    /// [`Gradients::scale_all`] on the instruction set `isa`.
-    fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping);
-}
-
-/// The bits of a magnitude: unsigned integers in the order of the numbers.
-pub(crate) trait Bits: Real {
-    type Magnitude: Copy + Ord + Send + Sync;
-    /// How squares are added.
-    type Squares: Text;
-    /// How magnitudes are added.
-    type Magnitudes: Text;
-    /// The most numbers of a block.
-    const BLOCK: usize;
-    const ZERO: Self::Magnitude;
-    const LARGEST: Self::Magnitude;
-    const INFINITE: Self::Magnitude;
-
-    fn magnitude(self) -> Self::Magnitude;
-    /// The largest magnitude below `below`, and how many there are, zeros left out, of at most [`BLOCK`](Bits::BLOCK) numbers.
-    fn largest_below(numbers: &[Self], below: Self::Magnitude) -> (Self::Magnitude, usize);
-    /// Whether a number that is not zero is below `floor`.
-    fn any_below(numbers: &[Self], floor: Self::Magnitude) -> bool;
-    /// The magnitude of the least normal number.
-    fn least_normal() -> Self::Magnitude;
-    /// How many numbers became zero, and how many normal numbers subnormal, from `before` to `after`.
-    fn lost(before: &[Self], after: &[Self], normal: Self::Magnitude) -> (usize, usize);
-    /// The number of this magnitude.
-    fn of(magnitude: Self::Magnitude) -> f64;
-}
-
-macro_rules! measured {
-    ($($format:ident, $bits:ident, $infinite:expr, $squares:ty, $magnitudes:ty, $block:expr;)*) => {$(
-        impl Bits for $format {
-            type Magnitude = $bits;
-            type Squares = $squares;
-            type Magnitudes = $magnitudes;
-            const BLOCK: usize = $block;
-            const ZERO: $bits = 0;
-            const LARGEST: $bits = $bits::MAX;
-            const INFINITE: $bits = $infinite;
-
-            #[inline(always)]
-            fn magnitude(self) -> $bits {
-                self.to_bits() & ($bits::MAX >> 1)
-            }
-
-            #[inline(always)]
-            fn largest_below(numbers: &[$format], below: $bits) -> ($bits, usize) {
-                let (mut largest, mut count): ($bits, $bits) = (0, 0);
-                for x in numbers {
-                    let magnitude = x.magnitude();
-                    let inside = if magnitude < below { magnitude } else { 0 };
-                    largest = largest.max(inside);
-                    count += $bits::from(inside != 0);
-                }
-                (largest, count as usize)
-            }
-
-            #[inline(always)]
-            fn any_below(numbers: &[$format], floor: $bits) -> bool {
-                // Less one, zero becomes the largest integer.
-                let least = numbers.iter().fold($bits::MAX, |least, x| least.min(x.magnitude().wrapping_sub(1)));
-                least < floor.saturating_sub(1)
-            }
-
-            fn least_normal() -> $bits {
-                <$format as Real>::round_from(<$format as Real>::FORMAT.min_normal()).magnitude()
-            }
-
-            #[inline(always)]
-            fn lost(before: &[$format], after: &[$format], normal: $bits) -> (usize, usize) {
-                // Counted in integers as wide as the numbers: blocks are short.
-                let (mut flushed, mut subnormal): ($bits, $bits) = (0, 0);
-                for (before, after) in before.iter().zip(after) {
-                    let (before, after) = (before.magnitude(), after.magnitude());
-                    flushed += $bits::from(after == 0) & $bits::from(before != 0);
-                    subnormal += $bits::from(after < normal) & $bits::from(after != 0) & $bits::from(before >= normal);
-                }
-                (flushed as usize, subnormal as usize)
-            }
-
-            fn of(magnitude: $bits) -> f64 {
-                Real::value($format::from_bits(magnitude))
-            }
-        }
-
-        impl Measured for $format {
-            fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]) {
-                add(isa, sum, numbers);
-            }
-
-            fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping) {
-                multiply(isa, scaling, numbers, report);
-            }
-        }
-    )*};
-}
-
-measured! {
-    f16, u16, 0x7c00, Whole<true>, Whole<false>, 4096;
-    bf16, u16, 0x7f80, Whole<true>, Whole<false>, 2048;
-    f32, u32, 0x7f80_0000, Halves<true>, Whole<false>, 2048;
-    f64, u64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
-}
 
 /// Below as many numbers a second thread is not worth its start.
 const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
+/// The same for powers, which cost as much as a hundred squares.
+pub(crate) const NUMBERS_FOR_A_THREAD_OF_POWERS: usize = 1 << 12;
 
-/// Adds `numbers` on the threads of the current rayon pool: the sums are exact, so that no bit depends on where they are cut.
-fn add<T: Bits>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
-    if numbers.len() >= 2 * NUMBERS_FOR_A_THREAD && rayon::current_num_threads() > 1 {
-        let middle = (numbers.len() / 2).next_multiple_of(T::BLOCK);
-        let mut other = Sum::new(sum.terms());
-        let (left, right) = numbers.split_at(middle.min(numbers.len()));
-        rayon::join(|| add(isa, sum, left), || add(isa, &mut other, right));
-        sum.merge(&other);
-        return;
-    }
-    match sum.terms() {
-        Terms::Magnitudes => add_blocks::<T, T::Magnitudes>(isa, sum, numbers),
-        Terms::Squares => add_blocks::<T, T::Squares>(isa, sum, numbers),
-        // A NaN is larger than infinity.
-        Terms::Largest => sum.add(T::of(isa.run(Largest(numbers)))),
-    }
+/// The sum of the terms of `tensors`, on the threads of the current rayon pool: sums are exact, so that no bit depends on where they are cut.
+pub(crate) fn sum<T: Bits>(isa: Isa, terms: Terms, tensors: &[&[T]]) -> Sum {
+    let of_pieces = |pieces: &[&[T]]| {
+        let mut sum = Sum::new(terms);
+        for numbers in pieces {
+            match terms {
+                Terms::Magnitudes => add_blocks::<T, T::Magnitudes>(isa, &mut sum, numbers),
+                Terms::Squares => add_blocks::<T, T::Squares>(isa, &mut sum, numbers),
+                // A NaN is larger than infinity.
+                Terms::Largest => sum.add(T::of(isa.run(Largest(numbers)))),
+            }
+        }
+        sum
+    };
+    let merged = |mut left: Sum, right: Sum| {
+        left.merge(&right);
+        left
+    };
+    on_threads(tensors, NUMBERS_FOR_A_THREAD, &of_pieces, &merged)
 }
 
 /// Fewer numbers than this are added one by one.
@@ -219,8 +81,7 @@ fn on_grid<T: Bits, X: Text>(
     if !taken.fits {
         return in_windows::<T, X>(isa, sum, block, None);
     }
-    let small = taken.least < floor
-        && (taken.least > T::ZERO || isa.run(Below { numbers: block, floor }));
+    let small = taken.least < floor && (taken.least > T::ZERO || isa.run(Below { numbers: block, floor }));
     if small {
         return in_windows::<T, X>(isa, sum, block, Some(fitting));
     }
@@ -330,8 +191,8 @@ fn add_taken<T: Bits, X: Text>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magni
     }
 }
 
-/// The largest magnitude.
-struct Largest<'a, T>(&'a [T]);
+/// The largest magnitude; zero of no numbers.
+pub(crate) struct Largest<'a, T>(pub(crate) &'a [T]);
 
 impl<T: Bits> WithSimd for Largest<'_, T> {
     type Output = T::Magnitude;

@@ -21,7 +21,7 @@
 //! So no bound of the numbers is needed before: a k that fitted the block before is tried, and a block that does not bear it out is added in another way. The
 //! result is an integer, the difference of the bits of the accumulators.
 
-use crate::blocks::Bits;
+use crate::stored::Bits;
 use gradchain_arith::{LANES, Simd, WithSimd};
 use std::marker::PhantomData;
 

@@ -4,8 +4,8 @@
 //! is known, and moved up and down by more than that error: if both round to the same number of the format, so does the exact product. A
 //! vector in which they do not, a few of a million, goes through the definition.
 
-use crate::blocks::{Bits, Measured};
 use crate::clip::{Clipping, Scaling};
+use crate::stored::{Bits, Measured};
 use gradchain_arith::{Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
 
 /// Numbers in a block: it stays in the first cache while it is multiplied and counted.
