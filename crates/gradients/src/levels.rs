@@ -52,6 +52,8 @@ const STEP: usize = 2 * LANES;
 
 /// How terms are added to accumulators.
 pub(crate) trait Text {
+    /// The text for blocks of more magnitudes than this one holds; itself, where there is none.
+    type Wide: Text;
     /// Whether squares are added; else magnitudes.
     const SQUARE: bool;
     /// Accumulators that are used.
@@ -85,6 +87,7 @@ const fn exponent_for(unit: i32, square: bool, precision: i32) -> i32 {
 }
 
 impl<const SQUARE: bool> Text for Whole<SQUARE> {
+    type Wide = Halves<SQUARE>;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 1;
     const SETS: usize = 2;
@@ -105,6 +108,7 @@ impl<const SQUARE: bool> Text for Whole<SQUARE> {
 }
 
 impl<const SQUARE: bool> Text for Halves<SQUARE> {
+    type Wide = Self;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 2;
     const SETS: usize = 1;
@@ -128,6 +132,7 @@ impl<const SQUARE: bool> Text for Halves<SQUARE> {
 }
 
 impl Text for Quarters {
+    type Wide = Self;
     const SQUARE: bool = true;
     const LEVELS: usize = 4;
     const SETS: usize = 1;
