@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 88] = [
+pub const COLUMNS: [Column; 89] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -137,6 +137,11 @@ pub const COLUMNS: [Column; 88] = [
         "surviving_depth",
         "layers",
         "layers that the gradient passes before all of it is zero, one number is not finite, or its cosine with the reference falls below 0.9; least over draws",
+    ),
+    result(
+        "theory_surviving_depth",
+        "layers",
+        "layers after which the root mean square of the components leaves the format by the rate that theory predicts, at most `depth`: each factor of two of a loss scale buys one over that rate",
     ),
     result("value", "1", "the computed gradient of a chain of width 1"),
     result("log2_norm", "log2", "log2 of the Euclidean norm of the computed gradient"),

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! question = "At which depth does each format overflow?"
-//! measure = "chain"              # or "layers", "association", "derivative"
+//! measure = "chain"              # or "remedies", "growth", "layers", "association", "derivative"
 //! draws = 8                      # random networks to average over; 1 if absent
 //! seed = 1                       # 1 if absent
 //! columns = ["format", "drift"]  # what a table shows; all that is not null if absent
@@ -360,7 +360,7 @@ mod tests {
         let message = parse("question = 'é'\nmeasure = 'chian'").unwrap_err().to_string();
         assert_eq!(
             message,
-            "s.toml:2:11: measure: unknown measure `chian`; known: chain, layers, association, derivative"
+            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative"
         );
         assert!(
             parse("question = 3\nmeasure = 'chain'").unwrap_err().to_string().contains("expected a text")

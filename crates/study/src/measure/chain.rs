@@ -3,6 +3,7 @@
 use super::MeasureError;
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
+use super::prediction::predict;
 use super::sample::{Sample, earliest, earliest_classes, summarise};
 use crate::cell::{Cell, Init};
 use crate::gain::Gain;
@@ -43,6 +44,11 @@ pub(super) fn measure_remedy(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureE
     earliest_classes(&mut row, &events);
     row.set("direction_lost", events.iter().filter_map(|e| e.direction_lost).min());
     row.set("surviving_depth", events.iter().map(surviving_depth).min());
+    if let Some(depth) =
+        predict(cell).and_then(|prediction| expected_survival(cell, prediction.rate_log2(cell)))
+    {
+        row.set("theory_surviving_depth", depth);
+    }
     summarise(&mut row, &samples, cell);
     let sines: Vec<f64> = directions.iter().map(|direction| direction.sine).collect();
     let mean_square = sines.iter().map(|x| x * x).sum::<f64>() / sines.len() as f64;
@@ -56,6 +62,20 @@ pub(super) fn measure_remedy(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureE
 fn surviving_depth(events: &EventReport) -> usize {
     let ends = [events.first_zero, events.first_infinite, events.first_nan, events.direction_lost];
     ends.into_iter().flatten().min().map_or(events.depth, |end| end.saturating_sub(1))
+}
+
+/// The layers after which the root mean square of the gradient's components, 1 at the top, is half the least number of the format or reaches the power of
+/// two that the format does not: at most those of the cell. None where it does not move.
+fn expected_survival(cell: &Cell, rate_log2: f64) -> Option<f64> {
+    let scale = libm::log2(cell.remedy.loss_scale().unwrap_or(1.0));
+    let above = f64::from(cell.format.emax()) + 1.0 - scale;
+    let below = scale - f64::from(cell.format.min_exponent()) + 1.0;
+    let layers = match rate_log2.partial_cmp(&0.0)? {
+        std::cmp::Ordering::Greater => above / rate_log2,
+        std::cmp::Ordering::Less => below / -rate_log2,
+        std::cmp::Ordering::Equal => return None,
+    };
+    Some(if above <= 0.0 { 0.0 } else { layers.min(cell.depth as f64) })
 }
 
 /// What the draws of a cell say.

@@ -26,10 +26,15 @@ pub(super) struct Prediction {
 }
 
 impl Prediction {
+    /// The growth of log2 of the norm per layer.
+    pub(super) fn rate_log2(&self, cell: &Cell) -> f64 {
+        self.mean / (2.0 * LN_2 * cell.depth as f64)
+    }
+
     /// Writes the prediction into the row of `cell`, for as many samples of independent networks.
     pub(super) fn set(&self, row: &mut Row, cell: &Cell) {
         let layers = cell.depth as f64;
-        row.set("theory_rate_log2", self.mean / (2.0 * LN_2 * layers));
+        row.set("theory_rate_log2", self.rate_log2(cell));
         row.set("theory_mean_ln_norm2", self.mean);
         if let Some(variance) = self.variance {
             let error = (variance / cell.draws as f64).sqrt();
