@@ -25,13 +25,24 @@ pub(crate) struct Factor {
     single: f32,
 }
 
-/// Multiplies `numbers` on the instruction set `isa` and counts in `report` what became zero and subnormal.
+/// Below as many numbers a second thread is not worth its start.
+const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
+
+/// Multiplies `numbers` on the instruction set `isa`, long ones on the threads of the current rayon pool, and counts in `report` what became zero and subnormal.
 pub(crate) fn multiply<T: Multiplied + Measured>(
     isa: Isa,
     scaling: &Scaling,
     numbers: &mut [T],
     report: &mut Clipping,
 ) {
+    if numbers.len() >= 2 * NUMBERS_FOR_A_THREAD && rayon::current_num_threads() > 1 {
+        let (first, second) = numbers.split_at_mut((numbers.len() / 2).next_multiple_of(BLOCK));
+        let mut other = Clipping { flushed: 0, made_subnormal: 0, ..*report };
+        rayon::join(|| multiply(isa, scaling, first, report), || multiply(isa, scaling, second, &mut other));
+        report.flushed += other.flushed;
+        report.made_subnormal += other.made_subnormal;
+        return;
+    }
     let arith = Native::<T>::new(isa);
     let Some(factor) = scaling.factor() else {
         // A factor that is no normal f64 number.
