@@ -5,175 +5,37 @@
 //! that its grid is certain to fit, and the last few numbers one by one. So every number is added exactly, and how fast depends on how many magnitudes a
 //! block holds: in ordinary gradients one block of a hundred is taken twice.
 
-use crate::clip::{Clipping, Scaling};
-use crate::levels::{Grid, Halves, Pass, Quarters, Taken, Text, Whole};
-use crate::multiply::multiply;
+use crate::levels::{Grid, Pass, Taken, Text};
+use crate::stored::Bits;
 use crate::sum::{Sum, Terms};
-use gradchain_arith::{Arithmetic, Emulated, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
+use crate::threads::on_threads;
+use gradchain_arith::{Isa, LANES, Simd, WithSimd};
 use std::marker::PhantomData;
-
-/// An arithmetic whose numbers can be summed exactly, at the speed of memory where the machine has the format.
-pub trait Gradients: Arithmetic {
-    /// Adds the terms of `numbers` to `sum`.
-    fn add_to(&self, sum: &mut Sum, numbers: &[Self::Number]);
-
-    /// Scales all numbers of a tensor, each rounded once, and counts in `report` what became of them. Number i draws its random bits from stream i.
-    fn scale_all(&self, scaling: &Scaling, numbers: &mut [Self::Number], report: &mut Clipping);
-}
-
-impl<T: Measured> Gradients for Native<T> {
-    fn add_to(&self, sum: &mut Sum, numbers: &[T]) {
-        T::add_to(self.isa(), sum, numbers);
-    }
-
-    fn scale_all(&self, scaling: &Scaling, numbers: &mut [T], report: &mut Clipping) {
-        T::scale_all(self.isa(), scaling, numbers, report);
-    }
-}
-
-impl Gradients for Emulated {
-    fn add_to(&self, sum: &mut Sum, numbers: &[f64]) {
-        numbers.iter().for_each(|&x| sum.add(x));
-    }
-
-    fn scale_all(&self, scaling: &Scaling, numbers: &mut [f64], report: &mut Clipping) {
-        for (i, g) in numbers.iter_mut().enumerate() {
-            let before = *g;
-            *g = scaling.scaled(&self.stream(i as u64), before);
-            report.count(self, before, *g);
-        }
-    }
-}
-
-/// A stored format, f16, bf16, f32 or f64, with exact sums that are compiled here, once.
-pub trait Measured: Real {
-    /// [`Gradients::add_to`] on the instruction set `isa`.
-    fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]);
-
-    /// [`Gradients::scale_all`] on the instruction set `isa`.
-    fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping);
-}
-
-/// The bits of a magnitude: unsigned integers in the order of the numbers.
-pub(crate) trait Bits: Real {
-    type Magnitude: Copy + Ord + Send + Sync;
-    /// How squares are added.
-    type Squares: Text;
-    /// How magnitudes are added.
-    type Magnitudes: Text;
-    /// The most numbers of a block.
-    const BLOCK: usize;
-    const ZERO: Self::Magnitude;
-    const LARGEST: Self::Magnitude;
-    const INFINITE: Self::Magnitude;
-
-    fn magnitude(self) -> Self::Magnitude;
-    /// The largest magnitude below `below`, and how many there are, zeros left out, of at most [`BLOCK`](Bits::BLOCK) numbers.
-    fn largest_below(numbers: &[Self], below: Self::Magnitude) -> (Self::Magnitude, usize);
-    /// Whether a number that is not zero is below `floor`.
-    fn any_below(numbers: &[Self], floor: Self::Magnitude) -> bool;
-    /// The magnitude of the least normal number.
-    fn least_normal() -> Self::Magnitude;
-    /// How many numbers became zero, and how many normal numbers subnormal, from `before` to `after`.
-    fn lost(before: &[Self], after: &[Self], normal: Self::Magnitude) -> (usize, usize);
-    /// The number of this magnitude.
-    fn of(magnitude: Self::Magnitude) -> f64;
-}
-
-macro_rules! measured {
-    ($($format:ident, $bits:ident, $infinite:expr, $squares:ty, $magnitudes:ty, $block:expr;)*) => {$(
-        impl Bits for $format {
-            type Magnitude = $bits;
-            type Squares = $squares;
-            type Magnitudes = $magnitudes;
-            const BLOCK: usize = $block;
-            const ZERO: $bits = 0;
-            const LARGEST: $bits = $bits::MAX;
-            const INFINITE: $bits = $infinite;
-
-            #[inline(always)]
-            fn magnitude(self) -> $bits {
-                self.to_bits() & ($bits::MAX >> 1)
-            }
-
-            #[inline(always)]
-            fn largest_below(numbers: &[$format], below: $bits) -> ($bits, usize) {
-                let (mut largest, mut count): ($bits, $bits) = (0, 0);
-                for x in numbers {
-                    let magnitude = x.magnitude();
-                    let inside = if magnitude < below { magnitude } else { 0 };
-                    largest = largest.max(inside);
-                    count += $bits::from(inside != 0);
-                }
-                (largest, count as usize)
-            }
-
-            #[inline(always)]
-            fn any_below(numbers: &[$format], floor: $bits) -> bool {
-                // Less one, zero becomes the largest integer.
-                let least = numbers.iter().fold($bits::MAX, |least, x| least.min(x.magnitude().wrapping_sub(1)));
-                least < floor.saturating_sub(1)
-            }
-
-            fn least_normal() -> $bits {
-                <$format as Real>::round_from(<$format as Real>::FORMAT.min_normal()).magnitude()
-            }
-
-            #[inline(always)]
-            fn lost(before: &[$format], after: &[$format], normal: $bits) -> (usize, usize) {
-                // Counted in integers as wide as the numbers: blocks are short.
-                let (mut flushed, mut subnormal): ($bits, $bits) = (0, 0);
-                for (before, after) in before.iter().zip(after) {
-                    let (before, after) = (before.magnitude(), after.magnitude());
-                    flushed += $bits::from(after == 0) & $bits::from(before != 0);
-                    subnormal += $bits::from(after < normal) & $bits::from(after != 0) & $bits::from(before >= normal);
-                }
-                (flushed as usize, subnormal as usize)
-            }
-
-            fn of(magnitude: $bits) -> f64 {
-                Real::value($format::from_bits(magnitude))
-            }
-        }
-
-        impl Measured for $format {
-            fn add_to(isa: Isa, sum: &mut Sum, numbers: &[Self]) {
-                add(isa, sum, numbers);
-            }
-
-            fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping) {
-                multiply(isa, scaling, numbers, report);
-            }
-        }
-    )*};
-}
-
-measured! {
-    f16, u16, 0x7c00, Whole<true>, Whole<false>, 4096;
-    bf16, u16, 0x7f80, Whole<true>, Whole<false>, 2048;
-    f32, u32, 0x7f80_0000, Halves<true>, Whole<false>, 2048;
-    f64, u64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
-}
 
 /// Below as many numbers a second thread is not worth its start.
 const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
+/// The same for powers, which cost as much as a hundred squares.
+pub(crate) const NUMBERS_FOR_A_THREAD_OF_POWERS: usize = 1 << 12;
 
-/// Adds `numbers` on the threads of the current rayon pool: the sums are exact, so that no bit depends on where they are cut.
-fn add<T: Bits>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
-    if numbers.len() >= 2 * NUMBERS_FOR_A_THREAD && rayon::current_num_threads() > 1 {
-        let middle = (numbers.len() / 2).next_multiple_of(T::BLOCK);
-        let mut other = Sum::new(sum.terms());
-        let (left, right) = numbers.split_at(middle.min(numbers.len()));
-        rayon::join(|| add(isa, sum, left), || add(isa, &mut other, right));
-        sum.merge(&other);
-        return;
-    }
-    match sum.terms() {
-        Terms::Magnitudes => add_blocks::<T, T::Magnitudes>(isa, sum, numbers),
-        Terms::Squares => add_blocks::<T, T::Squares>(isa, sum, numbers),
-        // A NaN is larger than infinity.
-        Terms::Largest => sum.add(T::of(isa.run(Largest(numbers)))),
-    }
+/// The sum of the terms of `tensors`, on the threads of the current rayon pool: sums are exact, so that no bit depends on where they are cut.
+pub(crate) fn sum<T: Bits>(isa: Isa, terms: Terms, tensors: &[&[T]]) -> Sum {
+    let of_pieces = |pieces: &[&[T]]| {
+        let mut sum = Sum::new(terms);
+        for numbers in pieces {
+            match terms {
+                Terms::Magnitudes => add_blocks::<T, T::Magnitudes>(isa, &mut sum, numbers),
+                Terms::Squares => add_blocks::<T, T::Squares>(isa, &mut sum, numbers),
+                // A NaN is larger than infinity.
+                Terms::Largest => sum.add(T::of(isa.run(Largest(numbers)))),
+            }
+        }
+        sum
+    };
+    let merged = |mut left: Sum, right: Sum| {
+        left.merge(&right);
+        left
+    };
+    on_threads(tensors, NUMBERS_FOR_A_THREAD, &of_pieces, &merged)
 }
 
 /// Fewer numbers than this are added one by one.
@@ -181,17 +43,62 @@ const FEW: usize = 24;
 /// After as many windows the rest of a block is added one by one.
 const MOST_WINDOWS: usize = 8;
 
+/// Where a text stands after a block: with the grid that may fit the next one.
+enum State<T: Bits> {
+    /// The text itself.
+    Narrow(Fitting<T>),
+    /// Its wide one.
+    Wide(Fitting<T>),
+    /// The last block had too many magnitudes for one grid, or there was none.
+    Unknown,
+}
+
 fn add_blocks<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
-    let mut grid = None;
+    let mut state = State::Unknown;
     for block in numbers.chunks(T::BLOCK) {
         if block.len() < FEW {
             block.iter().for_each(|x| sum.add(x.value()));
-            continue;
+        } else {
+            state = add_block::<T, X>(isa, sum, block, state);
         }
-        grid = match grid {
-            Some(grid) => on_grid::<T, X>(isa, sum, block, grid),
-            None => in_windows::<T, X>(isa, sum, block, None),
-        };
+    }
+}
+
+fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: State<T>) -> State<T> {
+    let first = match state {
+        State::Narrow(fitting) => {
+            let taken = take::<T, X>(isa, block, fitting.grid);
+            if taken.fits && fitting.holds(isa, block, taken.least) {
+                add_taken::<T, X>(sum, fitting.grid, &taken);
+                return State::Narrow(fitting.after::<X>(&taken));
+            }
+            // A lane of the wide text takes twice as much, and its terms are rounded.
+            let more = if X::LEVELS < X::Wide::LEVELS { 2 } else { 0 };
+            taken.fits.then(|| Fitting::of::<X::Wide>(Grid { k: fitting.grid.k + more, ..fitting.grid }))
+        }
+        State::Wide(fitting) => {
+            let taken = take::<T, X::Wide>(isa, block, fitting.grid);
+            if taken.fits && fitting.holds(isa, block, taken.least) {
+                add_taken::<T, X::Wide>(sum, fitting.grid, &taken);
+                return back::<T, X>(isa, block, fitting.after::<X::Wide>(&taken), taken.least);
+            }
+            taken.fits.then_some(fitting)
+        }
+        State::Unknown => None,
+    };
+    in_windows::<T, X::Wide>(isa, sum, block, first).map_or(State::Unknown, State::Wide)
+}
+
+/// Back to the narrow text, if it had held the block with two binades to spare.
+fn back<T: Bits, X: Text>(isa: Isa, block: &[T], wide: Fitting<T>, least: T::Magnitude) -> State<T> {
+    if X::LEVELS == X::Wide::LEVELS {
+        return State::Narrow(wide);
+    }
+    let Grid { k, scale } = wide.grid;
+    if Fitting::of::<X>(Grid { k: k + 3, scale }).holds(isa, block, least) {
+        State::Narrow(Fitting::of::<X>(Grid { k: k - 1, scale }))
+    } else {
+        State::Wide(wide)
     }
 }
 
@@ -200,32 +107,38 @@ const fn adds<T: Bits, X: Text>() -> i32 {
     (T::BLOCK / (X::SETS * LANES)).ilog2() as i32
 }
 
-/// A grid, and the least magnitude of a number, but zero, that is added exactly on it.
+/// A grid, and the least magnitude of a number, but zero, that a text adds exactly on it.
 #[derive(Clone, Copy)]
 struct Fitting<T: Bits> {
     grid: Grid,
     floor: T::Magnitude,
 }
 
-/// Adds the block, at once if it fits the grid of the block before, and says which grid may fit the next one.
-fn on_grid<T: Bits, X: Text>(
-    isa: Isa,
-    sum: &mut Sum,
-    block: &[T],
-    fitting: Fitting<T>,
-) -> Option<Fitting<T>> {
-    let Fitting { grid, floor } = fitting;
-    let taken = take::<T, X>(isa, block, grid);
-    if !taken.fits {
-        return in_windows::<T, X>(isa, sum, block, None);
+impl<T: Bits> Fitting<T> {
+    fn of<X: Text>(grid: Grid) -> Fitting<T> {
+        let least = |precision| X::least_exponent(grid.k, adds::<T, X>(), precision) - grid.scale;
+        let floor = if least(1) <= T::FORMAT.min_exponent() {
+            T::ZERO
+        } else {
+            T::round_from(libm::scalbn(1.0, least(T::FORMAT.precision() as i32))).magnitude()
+        };
+        Fitting { grid, floor }
     }
-    let small = taken.least < floor && (taken.least > T::ZERO || isa.run(Below { numbers: block, floor }));
-    if small {
-        return in_windows::<T, X>(isa, sum, block, Some(fitting));
+
+    /// Whether no number of the block but zeros is below the floor; `least` is the least magnitude, which may be that of a zero.
+    fn holds(&self, isa: Isa, block: &[T], least: T::Magnitude) -> bool {
+        let floor = self.floor;
+        least >= floor || least == T::ZERO && !isa.run(Below { numbers: block, floor })
     }
-    add_taken::<T, X>(sum, grid, &taken);
-    // A grid is left where it is as long as its accumulators get two bits or fewer too few.
-    if taken.bits >= 50 { Some(fitting) } else { Some(following::<T, X>(grid, &taken)) }
+
+    /// The grid for the next block: where this one is, as long as its accumulators get at most two bits too few, or else so that they would have left one
+    /// bit free.
+    fn after<X: Text>(self, taken: &Taken<T::Magnitude>) -> Fitting<T> {
+        if taken.bits >= 50 || taken.bits == 0 {
+            return self;
+        }
+        Fitting::of::<X>(Grid { k: self.grid.k - 51 + taken.bits, ..self.grid })
+    }
 }
 
 /// Adds the block, a window of magnitudes after the other, and says which grid may fit the next one. `first` is the grid of the first window, if it is known that
@@ -239,7 +152,7 @@ fn in_windows<T: Bits, X: Text>(
     let mut below = T::LARGEST;
     let mut next = None;
     for window in 0.. {
-        let Fitting { grid, floor } = match first {
+        let fitting = match first {
             Some(fitting) if window == 0 => fitting,
             _ => {
                 let (largest, count) = isa.run(Extreme { numbers: block, below });
@@ -247,9 +160,10 @@ fn in_windows<T: Bits, X: Text>(
                     isa.run(Rest { numbers: block, below, sum });
                     break;
                 }
-                fitting::<T, X>(grid_for::<T, X>(exponent_of(T::of(largest))))
+                Fitting::of::<X>(grid_for::<T, X>(exponent_of(T::of(largest))))
             }
         };
+        let Fitting { grid, floor } = fitting;
         let whole = below == T::LARGEST && !isa.run(Below { numbers: block, floor });
         let taken = if whole {
             take::<T, X>(isa, block, grid)
@@ -259,7 +173,7 @@ fn in_windows<T: Bits, X: Text>(
         assert!(taken.fits, "a window of numbers too large for its grid");
         add_taken::<T, X>(sum, grid, &taken);
         // A block of several windows does not fit on the grid of the first.
-        next = (window == 0).then(|| following::<T, X>(grid, &taken));
+        next = (window == 0).then(|| fitting.after::<X>(&taken));
         if whole {
             break;
         }
@@ -276,22 +190,6 @@ fn grid_for<T: Bits, X: Text>(exponent: i32) -> Grid {
     // Terms are below their bound; rounded to a grid they can reach it.
     let rounded = i32::from(X::LEVELS > 1);
     Grid { k: if X::SQUARE { 2 * bound } else { bound } + adds::<T, X>() + rounded, scale }
-}
-
-fn fitting<T: Bits, X: Text>(grid: Grid) -> Fitting<T> {
-    let least = |precision| X::least_exponent(grid.k, adds::<T, X>(), precision) - grid.scale;
-    let floor = if least(1) <= T::FORMAT.min_exponent() {
-        T::ZERO
-    } else {
-        T::round_from(libm::scalbn(1.0, least(T::FORMAT.precision() as i32))).magnitude()
-    };
-    Fitting { grid, floor }
-}
-
-/// The grid on which a block like the one that was taken leaves a bit free.
-fn following<T: Bits, X: Text>(grid: Grid, taken: &Taken<T::Magnitude>) -> Fitting<T> {
-    let k = if taken.bits == 0 { grid.k } else { grid.k - 51 + taken.bits };
-    fitting::<T, X>(Grid { k, ..grid })
 }
 
 /// What the accumulators take of the numbers with `from <= |x| < below`.
@@ -329,8 +227,8 @@ fn add_taken<T: Bits, X: Text>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magni
     }
 }
 
-/// The largest magnitude.
-struct Largest<'a, T>(&'a [T]);
+/// The largest magnitude; zero of no numbers.
+pub(crate) struct Largest<'a, T>(pub(crate) &'a [T]);
 
 impl<T: Bits> WithSimd for Largest<'_, T> {
     type Output = T::Magnitude;
@@ -440,4 +338,159 @@ impl<T: Bits> WithSimd for Rest<'_, T> {
 fn exponent_of(x: f64) -> i32 {
     let field = (x.to_bits() >> 52) as i32;
     if field > 0 { field - 1023 } else { -1011 - x.to_bits().leading_zeros() as i32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradchain_arith::{bf16, f16};
+
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 >> 11
+        }
+
+        /// A number like a normal draw: twelve uniform ones.
+        fn normal(&mut self) -> f64 {
+            (0..12).map(|_| self.next() as f64 * libm::exp2(-53.0)).sum::<f64>() - 6.0
+        }
+    }
+
+    fn isa() -> Isa {
+        Isa::choose().unwrap()
+    }
+
+    fn one_by_one<T: Bits>(terms: Terms, numbers: &[T]) -> Sum {
+        let mut sum = Sum::new(terms);
+        numbers.iter().for_each(|x| sum.add(x.value()));
+        sum
+    }
+
+    /// Ordinary gradients take the fast way: of 200 blocks at most one of ten is looked at again, in bf16, and of 50 in other formats.
+    #[test]
+    fn ordinary_blocks_are_added_at_once() {
+        fn blocks<T: Bits, X: Text>(spread: f64, allowed: usize) {
+            let mut random = Random(5);
+            let (mut again, mut sum) = (0, Sum::new(Terms::Squares));
+            let (mut state, mut narrow) = (State::Unknown, 0);
+            for _ in 0..200 {
+                let block: Vec<T> = (0..T::BLOCK).map(|_| T::round_from(spread * random.normal())).collect();
+                let taken = match &state {
+                    State::Narrow(fitting) => Some((fitting, take::<T, X>(isa(), &block, fitting.grid))),
+                    State::Wide(fitting) => Some((fitting, take::<T, X::Wide>(isa(), &block, fitting.grid))),
+                    State::Unknown => None,
+                };
+                let at_once = taken
+                    .is_some_and(|(fitting, taken)| taken.fits && fitting.holds(isa(), &block, taken.least));
+                again += usize::from(!at_once);
+                narrow += usize::from(matches!(state, State::Narrow(_)));
+                state = add_block::<T, X>(isa(), &mut sum, &block, state);
+            }
+            println!(
+                "{} squares {} spread {spread}: {again} of 200 blocks again, {narrow} by the narrow text",
+                T::NAME,
+                X::SQUARE
+            );
+            assert!(again <= allowed, "{} squares {}: {again} of 200 blocks", T::NAME, X::SQUARE);
+        }
+        fn all<T: Bits>(allowed: usize) {
+            for spread in [1e-6, 0.01, 1.0, 100.0] {
+                blocks::<T, T::Squares>(spread, allowed);
+                blocks::<T, T::Magnitudes>(spread, 4);
+            }
+        }
+        all::<bf16>(20);
+        all::<f16>(20);
+        all::<f32>(4);
+        all::<f64>(4);
+    }
+
+    /// What the grid of a window must hold: blocks of the largest numbers below its bound, of the least at its floor, and of both, with every last bit set. A few
+    /// binades below the floor numbers get lost, so the floor is there for something.
+    #[test]
+    fn a_grid_holds_its_window_and_not_much_more() {
+        fn window<T: Bits, X: Text>(terms: Terms) {
+            let unit = 2.0 * T::FORMAT.unit_roundoff();
+            for exponent in [T::FORMAT.emax(), 0, -3, T::FORMAT.emin() + 40].map(|e| e.min(T::FORMAT.emax()))
+            {
+                let Fitting::<T> { grid, floor } = Fitting::of::<X>(grid_for::<T, X>(exponent));
+                let top = libm::scalbn(2.0 - unit, exponent);
+                let exact = |numbers: &[T]| {
+                    let taken = take::<T, X>(isa(), numbers, grid);
+                    assert!(taken.fits, "{} 2^{exponent}", T::NAME);
+                    let mut sum = Sum::new(terms);
+                    add_taken::<T, X>(&mut sum, grid, &taken);
+                    sum.equals(&one_by_one(terms, numbers))
+                };
+                let block = |number: &dyn Fn(usize) -> f64| -> Vec<T> {
+                    (0..T::BLOCK).map(|i| T::round_from(number(i))).collect()
+                };
+                let least = if floor > T::ZERO { T::of(floor) } else { T::FORMAT.min_subnormal() };
+                let odd = least * (1.0 + unit);
+                for number in [&|_| top, &|_| odd, &|i| if i % 3 == 0 { top } else { -odd }]
+                    as [&dyn Fn(usize) -> f64; 3]
+                {
+                    assert!(exact(&block(number)), "{} 2^{exponent} squares {}", T::NAME, X::SQUARE);
+                }
+                if floor > T::ZERO && T::FORMAT.contains(odd * 0.0625) {
+                    let mixed = block(&|i| if i < 32 { top } else { odd * 0.0625 });
+                    assert!(!exact(&mixed), "{} 2^{exponent} squares {}", T::NAME, X::SQUARE);
+                }
+            }
+        }
+        fn both<T: Bits>() {
+            window::<T, T::Squares>(Terms::Squares);
+            window::<T, T::Magnitudes>(Terms::Magnitudes);
+        }
+        both::<f16>();
+        both::<bf16>();
+        both::<f32>();
+        both::<f64>();
+    }
+
+    /// The ways of a block that does not fit: numbers too large, numbers too small, several windows, more windows than there may be.
+    #[test]
+    fn blocks_that_do_not_fit() {
+        fn ways<T: Bits, X: Text>(terms: Terms) {
+            let mut random = Random(8);
+            let mut draw = |exponents: std::ops::Range<i32>| -> Vec<T> {
+                let span = exponents.len() as u64;
+                let mut number = |_| {
+                    let significand = 1.0 + random.next() as f64 * libm::exp2(-53.0);
+                    T::round_from(libm::scalbn(significand, exponents.start + (random.next() % span) as i32))
+                };
+                (0..T::BLOCK).map(&mut number).collect()
+            };
+            let (least, most) = (T::FORMAT.min_exponent(), T::FORMAT.emax());
+            let narrow = draw(-6..-3);
+            let larger = draw(most - 3..most);
+            let smaller = draw(least..least + 3);
+            let wide = draw(least..most);
+            let half: Vec<T> =
+                narrow.iter().zip(&smaller).map(|(a, b)| if a < b { *b } else { *a }).collect();
+            let few: Vec<T> =
+                (0..T::BLOCK).map(|i| if i % 400 == 7 { smaller[i] } else { narrow[i] }).collect();
+            for block in [&narrow, &larger, &smaller, &wide, &half, &few] {
+                let mut sum = Sum::new(terms);
+                let mut state = State::Unknown;
+                for block in [&narrow, &narrow, &narrow, block, block] {
+                    state = add_block::<T, X>(isa(), &mut sum, block, state);
+                }
+                let all: Vec<T> =
+                    [&narrow, &narrow, &narrow, block, block].into_iter().flatten().copied().collect();
+                assert!(sum.equals(&one_by_one(terms, &all)), "{} squares {}", T::NAME, X::SQUARE);
+            }
+        }
+        fn both<T: Bits>() {
+            ways::<T, T::Squares>(Terms::Squares);
+            ways::<T, T::Magnitudes>(Terms::Magnitudes);
+        }
+        both::<f16>();
+        both::<bf16>();
+        both::<f32>();
+        both::<f64>();
+    }
 }

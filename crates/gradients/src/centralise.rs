@@ -1,13 +1,13 @@
 //! Gradient centralisation, and normalisation by the root mean square or tensor by tensor.
 
-use crate::blocks::Gradients;
 use crate::clip::{Clipping, NonFinite, Outcome, normalise};
 use crate::error::GradientError;
 use crate::extended::Extended;
 use crate::layers::check_rows;
-use crate::norm::{Norm, Order, norm_of};
+use crate::norm::{Norm, Order};
 use crate::scale::first_non_finite;
 use crate::signed_sum::SignedSum;
+use crate::stored::Gradients;
 
 /// Subtracts from each row of `width` numbers its mean: `g - Σ / width` (Yong, Huang, Hua and Zhang 2020, "Gradient centralization: a new
 /// optimization technique for deep neural networks", eq. 1).
@@ -113,9 +113,7 @@ pub fn normalise_each<A: Gradients>(
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Vec<Clipping>, GradientError> {
     if policy == NonFinite::Error {
-        let spoiled = tensors
-            .iter()
-            .any(|tensor| !norm_of(Order::Infinity, tensor.iter().map(|&g| arith.value(g))).is_finite());
+        let spoiled = tensors.iter().any(|tensor| arith.first_non_finite(tensor).is_some());
         if spoiled {
             // Names the tensor and the place in it.
             return normalise(arith, order, policy, tensors).map(|clipping| vec![clipping]);

@@ -5,23 +5,26 @@
 //! Oishi 2008, "Accurate floating-point summation", section 3; the grids are those of Demmel and Nguyen 2013, "Fast reproducible floating-point
 //! summation"). The last one takes what is left without a rest.
 //!
-//! With `2^c` terms in each lane, T the bound of a term (`t < 2^T`), p the precision of the numbers, and e the least exponent of a number that is not zero:
+//! With at most `2^c` terms in each lane, and e the least exponent of a number that is not zero:
 //!
 //! | text | terms | accumulators start at 2^ | all of it is exact if |
 //! | --- | --- | --- | --- |
-//! | [`Whole`] | `x` or x² that f64 has | k | terms are multiples of 2^(k-52) |
+//! | [`Whole`] | \|x\|, or x² that f64 has | k | terms are multiples of 2^(k-52) |
 //! | [`Halves`] | the same, over a wider range | k, k-52+c | terms are multiples of 2^(k-104+c) |
-//! | [`Quarters`] | x² = fl(x²) + rest | k, k-51+c; k-51, k-103+c | 2 e >= k-51+c |
+//! | [`Quarters`] | x² = fl(x²) + rest | k, k-51+c; k-51, k-103+c | 2e >= k-51+c |
 //!
-//! and in all of them, if the first accumulator is below 2^(k+1) in the end: sums of terms that are not negative do not fall, so that it has never left its binade. Of a
-//! rest at most half a unit of the grid above remains, or a whole one where x² was added in a fused operation but its rest taken of fl(x²); that and
-//! the 2^c additions are the exponents of the table (those of both signs start in the middle of their binade, at 1.5 times the power).
-//! [`Quarters`] splits fl(x²), a multiple of `2^(2e-52)`, and x² - fl(x²), one of `2^(2e-104)`, at most 2^-53 of the sum.
+//! and in all of them, if the first accumulator is below 2^(k+1) in the end: terms are not negative, so the sum does not fall, and has never left its
+//! binade. The other accumulators take numbers of both signs; they start in the middle of a binade, at 1.5 times the power of the table, and cannot leave it:
+//!
+//! - Half a unit of the grid above is the most that one term leaves, 2^(k-53): 2^c of them stay within 2^(k-53+c), half of the second one's
+//!   binade. In [`Quarters`] it is up to a whole unit, for x² is added in a fused operation, but the rest is taken of fl(x²).
+//! - [`Quarters`] adds fl(x²), a multiple of 2^(2e-52), and x² - fl(x²), a multiple of 2^(2e-104) and at most 2^-53 of it. So the sum of the latter
+//!   is at most 2^(k-52) (a factor of 2 is for roundings), half of the third one's binade, and of each at most 2^(k-104) is left for the fourth one.
 //!
 //! So no bound of the numbers is needed before: a k that fitted the block before is tried, and a block that does not bear it out is added in another way. The
 //! result is an integer, the difference of the bits of the accumulators.
 
-use crate::blocks::Bits;
+use crate::stored::Bits;
 use gradchain_arith::{LANES, Simd, WithSimd};
 use std::marker::PhantomData;
 
@@ -52,6 +55,8 @@ const STEP: usize = 2 * LANES;
 
 /// How terms are added to accumulators.
 pub(crate) trait Text {
+    /// The text for blocks of more magnitudes than this one holds; itself, where there is none.
+    type Wide: Text;
     /// Whether squares are added; else magnitudes.
     const SQUARE: bool;
     /// Accumulators that are used.
@@ -85,6 +90,7 @@ const fn exponent_for(unit: i32, square: bool, precision: i32) -> i32 {
 }
 
 impl<const SQUARE: bool> Text for Whole<SQUARE> {
+    type Wide = Halves<SQUARE>;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 1;
     const SETS: usize = 2;
@@ -105,6 +111,7 @@ impl<const SQUARE: bool> Text for Whole<SQUARE> {
 }
 
 impl<const SQUARE: bool> Text for Halves<SQUARE> {
+    type Wide = Self;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 2;
     const SETS: usize = 1;
@@ -128,6 +135,7 @@ impl<const SQUARE: bool> Text for Halves<SQUARE> {
 }
 
 impl Text for Quarters {
+    type Wide = Self;
     const SQUARE: bool = true;
     const LEVELS: usize = 4;
     const SETS: usize = 1;

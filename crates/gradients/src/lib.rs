@@ -15,6 +15,7 @@
 //! - [`Remedy`]: these by name.
 
 mod blocks;
+mod census;
 mod centralise;
 mod clip;
 mod error;
@@ -28,11 +29,13 @@ mod powers;
 mod remedy;
 mod scale;
 mod signed_sum;
+mod stored;
 mod sum;
+mod threads;
 mod units;
 mod view;
 
-pub use blocks::{Gradients, Measured};
+pub use census::{Census, Found, census};
 pub use centralise::{centralise, normalise_each, normalise_rms};
 pub use clip::{
     Adaptive, Clipping, NonFinite, Outcome, Scaling, Units, ValueClipping, clip_adaptively, clip_by_norm,
@@ -40,11 +43,13 @@ pub use clip::{
 };
 pub use error::GradientError;
 pub use norm::{Norm, Order, Power, norm, root_mean_square};
+pub use powers::Powers;
 pub use remedy::Remedy;
 pub use scale::{
     Advice, AtScale, Decision, Demand, DynamicScale, Histogram, IRRELEVANT_BELOW, NARROW_FORMATS, ScaleRule,
     TorchScaler, advise, at_scale, first_non_finite, scale, unscale, unscale_and_clip,
 };
+pub use stored::{Gradients, Measured};
 pub use sum::{Sum, Terms};
-pub use units::{Census, Found, census, unit_norms};
+pub use units::unit_norms;
 pub use view::{clip_arrays_by_norm, norm_of_arrays};

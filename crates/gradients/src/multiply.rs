@@ -4,8 +4,8 @@
 //! is known, and moved up and down by more than that error: if both round to the same number of the format, so does the exact product. A
 //! vector in which they do not, a few of a million, goes through the definition.
 
-use crate::blocks::{Bits, Measured};
 use crate::clip::{Clipping, Scaling};
+use crate::stored::{Bits, Measured};
 use gradchain_arith::{Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
 
 /// Numbers in a block: it stays in the first cache while it is multiplied and counted.
@@ -25,13 +25,24 @@ pub(crate) struct Factor {
     single: f32,
 }
 
-/// Multiplies `numbers` on the instruction set `isa` and counts in `report` what became zero and subnormal.
+/// Below as many numbers a second thread is not worth its start.
+const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
+
+/// Multiplies `numbers` on the instruction set `isa`, long ones on the threads of the current rayon pool, and counts in `report` what became zero and subnormal.
 pub(crate) fn multiply<T: Multiplied + Measured>(
     isa: Isa,
     scaling: &Scaling,
     numbers: &mut [T],
     report: &mut Clipping,
 ) {
+    if numbers.len() >= 2 * NUMBERS_FOR_A_THREAD && rayon::current_num_threads() > 1 {
+        let (first, second) = numbers.split_at_mut((numbers.len() / 2).next_multiple_of(BLOCK));
+        let mut other = Clipping { flushed: 0, made_subnormal: 0, ..*report };
+        rayon::join(|| multiply(isa, scaling, first, report), || multiply(isa, scaling, second, &mut other));
+        report.flushed += other.flushed;
+        report.made_subnormal += other.made_subnormal;
+        return;
+    }
     let arith = Native::<T>::new(isa);
     let Some(factor) = scaling.factor() else {
         // A factor that is no normal f64 number.

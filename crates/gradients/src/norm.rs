@@ -1,9 +1,9 @@
 //! Norms that neither overflow nor underflow.
 
-use crate::blocks::Gradients;
 use crate::error::GradientError;
 use crate::powers::norm_of_power;
-use crate::sum::{Sum, Terms};
+use crate::stored::Gradients;
+use crate::sum::Terms;
 use gradchain_arith::{Exact, Format, Rules, round};
 use std::cmp::Ordering;
 use std::fmt;
@@ -48,38 +48,19 @@ pub struct Norm {
 /// Does not depend on the order of the numbers or on their grouping into tensors. Empty lists and empty tensors give 0; a NaN anywhere
 /// gives NaN, else an infinity anywhere gives infinity. -0 counts as 0, and the norm of zeros is +0.
 pub fn norm<A: Gradients>(arith: &A, order: Order, tensors: &[&[A::Number]]) -> Norm {
-    let sum = |terms| {
-        let mut sum = Sum::new(terms);
-        tensors.iter().for_each(|tensor| arith.add_to(&mut sum, tensor));
-        sum.norm()
-    };
     match order.terms() {
-        Ok(terms) => sum(terms),
+        Ok(terms) => arith.sum(terms, tensors).norm(),
         Err(power) => {
-            let values = tensors.iter().flat_map(|tensor| tensor.iter()).map(|&x| arith.value(x));
-            norm_of_power(power, sum(Terms::Largest), values)
+            let largest = arith.sum(Terms::Largest, tensors).norm();
+            norm_of_power(power, largest, |powers| arith.sum_of_powers(powers, tensors))
         }
     }
 }
 
 /// The root of the mean square of all numbers of `tensors`: `sqrt(Σ x² / n)`, exact, rounded once to 53 bits; 0 for no numbers. What holds of [`norm()`] holds of it.
 pub fn root_mean_square<A: Gradients>(arith: &A, tensors: &[&[A::Number]]) -> Norm {
-    let mut sum = Sum::new(Terms::Squares);
-    tensors.iter().for_each(|tensor| arith.add_to(&mut sum, tensor));
+    let sum = arith.sum(Terms::Squares, tensors);
     sum.root_mean(tensors.iter().map(|tensor| tensor.len() as u64).sum())
-}
-
-/// The norm of `values`.
-pub(crate) fn norm_of(order: Order, values: impl Iterator<Item = f64> + Clone) -> Norm {
-    let sum = |terms| {
-        let mut sum = Sum::new(terms);
-        values.clone().for_each(|x| sum.add(x));
-        sum.norm()
-    };
-    match order.terms() {
-        Ok(terms) => sum(terms),
-        Err(power) => norm_of_power(power, sum(Terms::Largest), values),
-    }
 }
 
 impl Norm {

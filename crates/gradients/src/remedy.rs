@@ -1,10 +1,10 @@
 //! Remedies by name.
 
-use crate::blocks::Gradients;
 use crate::clip::{NonFinite, check_limit, clip_by_norm, clip_by_value, normalise};
 use crate::error::GradientError;
 use crate::norm::Order;
 use crate::scale::{check_scale, scale, unscale};
+use crate::stored::Gradients;
 use std::fmt;
 use std::str::FromStr;
 

@@ -163,6 +163,15 @@ impl Sum {
         }
     }
 
+    /// Whether the sums are the same number.
+    #[cfg(test)]
+    pub(crate) fn equals(&self, other: &Sum) -> bool {
+        let [mut a, mut b] = [self.clone(), other.clone()];
+        a.carry();
+        b.carry();
+        a.digits == b.digits
+    }
+
     /// Brings all digits below 2^32.
     fn carry(&mut self) {
         let mut carry = 0;

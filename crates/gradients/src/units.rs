@@ -1,10 +1,9 @@
-//! Norms of the units of a layer, and what a gradient is made of.
+//! Norms of the units of a layer.
 
-use crate::blocks::Gradients;
-use crate::clip::Units;
+use crate::clip::{Units, copy_columns};
 use crate::error::GradientError;
 use crate::norm::{Norm, Order, norm};
-use gradchain_arith::{Arithmetic, Counts};
+use crate::stored::Gradients;
 
 /// The norm of each unit of `tensor`, whose rows have `width` numbers ([`Units::Whole`] asks for no width); as exact as [`norm()`].
 ///
@@ -26,49 +25,20 @@ pub fn unit_norms<A: Gradients>(
         Units::Whole => vec![norm(arith, order, &[tensor])],
         Units::Rows => tensor.chunks(width.max(1)).map(|row| norm(arith, order, &[row])).collect(),
         Units::Columns => {
-            let mut column = Vec::with_capacity(tensor.len() / width.max(1));
-            let of = |j: usize| {
-                column.clear();
-                column.extend(tensor.iter().skip(j).step_by(width).copied());
-                norm(arith, order, &[&column])
-            };
-            (0..width).map(of).collect()
+            let rows = tensor.len().checked_div(width).unwrap_or(0);
+            let mut norms = Vec::with_capacity(width);
+            let mut copy = Vec::new();
+            for first in (0..width).step_by(COLUMNS) {
+                copy_columns(tensor, width, first..width.min(first + COLUMNS), &mut copy);
+                match rows {
+                    0 => norms.extend((first..width.min(first + COLUMNS)).map(|_| norm(arith, order, &[]))),
+                    _ => norms.extend(copy.chunks(rows).map(|column| norm(arith, order, &[column]))),
+                }
+            }
+            norms
         }
     })
 }
 
-/// What numbers a gradient holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Census {
-    /// How many numbers there are of each class.
-    pub counts: Counts,
-    /// The first infinity or NaN.
-    pub first_non_finite: Option<Found>,
-}
-
-/// A number of a gradient, and where it stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found {
-    /// The tensor.
-    pub tensor: usize,
-    /// The place in the tensor.
-    pub index: usize,
-    /// The number.
-    pub value: f64,
-}
-
-/// Counts the numbers of `tensors` by class, and finds the first that is not finite.
-pub fn census<A: Arithmetic>(arith: &A, tensors: &[&[A::Number]]) -> Census {
-    let mut census = Census { counts: Counts::default(), first_non_finite: None };
-    for (tensor, numbers) in tensors.iter().enumerate() {
-        census.counts += Counts::of(numbers.iter().map(|&x| arith.value(x)), arith.format());
-        if census.first_non_finite.is_none() {
-            let not_finite = |(index, &x): (usize, &A::Number)| {
-                let value = arith.value(x);
-                (!value.is_finite()).then_some(Found { tensor, index, value })
-            };
-            census.first_non_finite = numbers.iter().enumerate().find_map(not_finite);
-        }
-    }
-    census
-}
+/// Columns that are copied at a time: as many numbers lie in one or two lines of the cache.
+pub(crate) const COLUMNS: usize = 16;

@@ -1,9 +1,9 @@
 //! Views of ndarray, of any dimension and memory order, at the door of the functions on slices.
 
-use crate::blocks::Gradients;
 use crate::clip::{Clipping, NonFinite, clip_by_norm};
 use crate::error::GradientError;
 use crate::norm::{Norm, Order, norm};
+use crate::stored::Gradients;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 use std::borrow::Cow;
 

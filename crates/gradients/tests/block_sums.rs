@@ -112,6 +112,38 @@ fn accumulators_filled_to_the_last_bit() {
     fullest::<f64>();
 }
 
+/// Tensors whose magnitudes change on the way: rising, falling, here and there, with zeros between.
+fn changing<T: Measured>() {
+    let mut random = Random(17);
+    let (least, top) = (T::FORMAT.min_exponent(), T::FORMAT.emax());
+    for draw in 0..12 {
+        let mut numbers: Vec<T> = Vec::new();
+        while numbers.len() < 30_000 {
+            let span = 1 + random.below(12) as i32;
+            let low = match draw % 3 {
+                0 => least + random.below((top - least - span) as u64) as i32,
+                1 => (least + numbers.len() as i32 * (top - least) / 30_000).min(top - span),
+                _ => (top - span - numbers.len() as i32 * (top - least) / 30_000).max(least),
+            };
+            let length = 1 + random.below(6000);
+            let zeros = random.below(3) == 0;
+            for _ in 0..length {
+                let number = random.number(low, span as u64);
+                numbers.push(if zeros && random.below(4) == 0 { T::round_from(-0.0) } else { number });
+            }
+        }
+        check(&numbers, &format!("numbers that change, draw {draw}"));
+    }
+}
+
+#[test]
+fn magnitudes_that_change() {
+    changing::<f16>();
+    changing::<bf16>();
+    changing::<f32>();
+    changing::<f64>();
+}
+
 /// Infinities, NaNs, zeros of both signs and subnormal numbers at any place; slices that begin anywhere.
 fn specials<T: Measured>() {
     let mut random = Random(99);
@@ -154,5 +186,28 @@ fn threads_and_groupings() {
             let got = pool.install(|| norm(&arith, Order::Two, &tensors));
             assert!(same(got, expected), "{threads} threads, {groups} tensors: {got:?}, {expected:?}");
         }
+    }
+}
+
+/// Powers are cut for threads too, and tensors of very different lengths are shared out.
+#[test]
+fn threads_of_powers_and_uneven_lists() {
+    let mut random = Random(4);
+    let numbers: Vec<f64> = (0..700_000).map(|_| random.number(-30, 28)).collect();
+    let mut tensors: Vec<&[f64]> = vec![&numbers[..0], &numbers[..1], &numbers[1..600_000]];
+    tensors.extend(numbers[600_000..].chunks(77));
+    let arith = Native::<f64>::new(Isa::choose().unwrap());
+    let on = |threads: usize, order: Order, tensors: &[&[f64]]| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| norm(&arith, order, tensors))
+    };
+    let three = Order::of(3.0).unwrap();
+    let short: Vec<&[f64]> = tensors.iter().map(|tensor| &tensor[..tensor.len().min(30_000)]).collect();
+    let cube = on(1, three, &short);
+    for threads in [1, 2, 3, 7] {
+        for order in Order::EXACT {
+            assert!(same(on(threads, order, &tensors), one_by_one(order, &numbers)), "{threads} {order}");
+        }
+        assert!(same(on(threads, three, &short), cube), "{threads}");
     }
 }

@@ -2,7 +2,7 @@
 
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rules, bf16, f16};
+use gradchain_arith::{Arithmetic, Counts, Emulated, Format, Isa, Native, Real, Rules, bf16, f16};
 use gradchain_gradients::{
     Measured, Norm, Order, Sum, Terms, Units, census, norm, root_mean_square, unit_norms,
 };
@@ -285,6 +285,13 @@ fn norms_of_units() {
     assert_eq!(of(Units::Rows, 2), [5.0, 0.0, 5.0]);
     assert_eq!(of(Units::Columns, 2), [3.0, 41.0_f64.sqrt()]);
     assert_eq!(of(Units::Whole, 2), [50.0_f64.sqrt()]);
+    // More columns than are copied at a time.
+    let wide: Vec<f32> = (0..37 * 3).map(|i| i as f32 - 50.0).collect();
+    let norms = unit_norms(&native::<f32>(), Order::One, Units::Columns, 37, &wide).unwrap();
+    let expected = (0..37).map(|j| (0..3).map(|i| f64::from(wide[37 * i + j].abs())).sum::<f64>());
+    assert!(norms.into_iter().map(Norm::to_f64).eq(expected));
+    let none = unit_norms(&native::<f32>(), Order::Two, Units::Columns, 3, &[]).unwrap();
+    assert_eq!(none.into_iter().map(Norm::to_f64).collect::<Vec<f64>>(), [0.0; 3]);
     let error = unit_norms(&native::<f32>(), Order::Two, Units::Rows, 4, &matrix).unwrap_err();
     assert_eq!(error.to_string(), "tensor has 6 numbers; allowed: whole rows of 4");
 }
@@ -299,4 +306,40 @@ fn what_a_gradient_holds() {
     let found = census.first_non_finite.unwrap();
     assert_eq!((found.tensor, found.index, found.value), (2, 1, f64::NEG_INFINITY));
     assert_eq!(gradchain_gradients::census(&native::<f16>(), &[&first]).first_non_finite, None);
+}
+
+/// The counts are those of the definition: every 16-bit number, and numbers of all classes in tensors longer than a block, on every instruction set.
+#[test]
+fn counts_of_classes() {
+    fn check<T: Measured>(numbers: &[T]) {
+        let expected = Counts::of(numbers.iter().map(|x| x.value()), T::FORMAT);
+        let first = numbers.iter().position(|x| !x.value().is_finite());
+        for isa in Isa::available() {
+            let census = census(&Native::<T>::new(isa), &[numbers]);
+            assert_eq!(census.counts, expected, "{} {isa}", T::NAME);
+            assert_eq!(census.first_non_finite.map(|found| found.index), first, "{} {isa}", T::NAME);
+        }
+    }
+    fn mixed<T: Measured>() {
+        let format = T::FORMAT;
+        let some = [0.0, -0.0, format.min_subnormal(), -format.min_normal(), 1.0, format.max()];
+        let rest = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for length in [0, 1, 31, 4096, 9000] {
+            let mut numbers: Vec<T> = (0..length).map(|i| T::round_from(some[i * 7 % 6])).collect();
+            check(&numbers);
+            for i in (length / 2..length).step_by(997) {
+                numbers[i] = T::round_from(rest[i % 3]);
+                check(&numbers);
+            }
+        }
+        // One class alone, so that no counter of a block may be too narrow.
+        check(&[T::round_from(0.0); 10_000]);
+        check(&[T::round_from(f64::NAN); 10_000]);
+    }
+    check(&(0..=u16::MAX).map(f16::from_bits).collect::<Vec<f16>>());
+    check(&(0..=u16::MAX).map(bf16::from_bits).collect::<Vec<bf16>>());
+    mixed::<f16>();
+    mixed::<bf16>();
+    mixed::<f32>();
+    mixed::<f64>();
 }

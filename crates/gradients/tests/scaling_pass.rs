@@ -112,3 +112,26 @@ fn specials() {
         check(&numbers, 1.0, &special.to_string());
     }
 }
+
+/// Long tensors are cut for threads: the same numbers and the same report.
+#[test]
+fn threads() {
+    let mut random = Random(6);
+    let numbers: Vec<f16> = (0..1_100_003)
+        .map(|_| f16::from_bits(random.next() as u16 & 0x83ff | ((random.next() >> 30) as u16 % 20) << 10))
+        .collect();
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut numbers = numbers.clone();
+        let arith = Native::<f16>::new(Isa::choose().unwrap());
+        let clip = || clip_by_norm(&arith, Order::Two, 0.9, NonFinite::Error, &mut [&mut numbers]).unwrap();
+        let report = pool.install(clip);
+        (numbers, report)
+    };
+    let expected = on(1);
+    assert!(expected.1.flushed > 0 && expected.1.made_subnormal > 0, "{:?}", expected.1);
+    for threads in [2, 3, 7] {
+        let got = on(threads);
+        assert!(got == expected, "{threads} threads: {:?}, {:?}", got.1, expected.1);
+    }
+}

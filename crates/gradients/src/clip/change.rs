@@ -1,9 +1,9 @@
 //! How numbers are changed: one exact product or quotient, rounded once.
 
-use crate::blocks::Gradients;
 use crate::clip::policy::NonFinite;
 use crate::clip::report::{Clipping, Outcome};
 use crate::norm::{Norm, times_power_of_two};
+use crate::stored::Gradients;
 use gradchain_arith::{Arithmetic, Exact, Format, Rounding, Rules, round};
 
 /// What is done to every number of a tensor or unit.

@@ -28,15 +28,15 @@ mod value;
 pub use change::Scaling;
 pub use policy::NonFinite;
 pub use report::{Clipping, Outcome};
+pub(crate) use units::copy_columns;
 pub use units::{Adaptive, Units, clip_adaptively, clip_by_rms};
 pub use value::{ValueClipping, clip_by_range, clip_by_value};
 
-use crate::blocks::Gradients;
 use crate::error::GradientError;
 use crate::norm::{Norm, Order, norm, times_power_of_two};
 use crate::scale::first_non_finite;
+use crate::stored::Gradients;
 use change::Change;
-use gradchain_arith::Arithmetic;
 
 /// Scales all `tensors` by `limit / norm` if their common norm is above `limit`.
 ///
@@ -146,7 +146,7 @@ pub(crate) fn check_limit(what: &'static str, limit: f64) -> Result<(), Gradient
 }
 
 /// Refuses numbers that are not finite, if `policy` says so.
-fn refuse<A: Arithmetic>(
+fn refuse<A: Gradients>(
     arith: &A,
     policy: NonFinite,
     tensors: &[&mut [A::Number]],

@@ -4,10 +4,11 @@ use super::change::Change;
 use super::policy::NonFinite;
 use super::report::Clipping;
 use super::{check_limit, clip_each, refuse};
-use crate::blocks::Gradients;
 use crate::error::GradientError;
 use crate::layers::check_rows;
 use crate::norm::{Norm, Order, norm, root_mean_square};
+use crate::stored::Gradients;
+use crate::units::COLUMNS;
 use gradchain_arith::Exact;
 use std::fmt;
 use std::ops::Range;
@@ -90,9 +91,6 @@ pub fn clip_adaptively<A: Gradients>(
     })
 }
 
-/// Columns that are copied at a time: as many numbers lie in one or two lines of the cache.
-const COLUMNS: usize = 16;
-
 /// Clips each column of `gradient`, by copies of a few columns at a time.
 fn clip_columns<N: Copy>(
     width: usize,
@@ -119,7 +117,7 @@ fn clip_columns<N: Copy>(
 }
 
 /// The `columns` of `matrix`, one after the other.
-fn copy_columns<N: Copy>(matrix: &[N], width: usize, columns: Range<usize>, copy: &mut Vec<N>) {
+pub(crate) fn copy_columns<N: Copy>(matrix: &[N], width: usize, columns: Range<usize>, copy: &mut Vec<N>) {
     let rows = matrix.len() / width;
     copy.clear();
     // Any numbers of the right count, to be overwritten.

@@ -4,7 +4,7 @@ use super::{Outcome, refuse};
 use crate::clip::policy::NonFinite;
 use crate::error::GradientError;
 use crate::scale::first_non_finite;
-use gradchain_arith::Arithmetic;
+use crate::stored::Gradients;
 
 use super::check_limit;
 
@@ -24,7 +24,7 @@ pub struct ValueClipping {
 ///
 /// # Errors
 /// If the limit is negative or NaN.
-pub fn clip_by_value<A: Arithmetic>(
+pub fn clip_by_value<A: Gradients>(
     arith: &A,
     limit: f64,
     gradient: &mut [A::Number],
@@ -49,7 +49,7 @@ pub fn clip_by_value<A: Arithmetic>(
 ///
 /// # Errors
 /// If a bound is NaN or `low` is above `high`, or as `policy` says. Nothing has been changed then.
-pub fn clip_by_range<A: Arithmetic>(
+pub fn clip_by_range<A: Gradients>(
     arith: &A,
     low: f64,
     high: f64,

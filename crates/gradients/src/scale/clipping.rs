@@ -1,10 +1,10 @@
 //! Unscaling and clipping as one multiplication.
 
 use super::fixed::check_scale;
-use crate::blocks::Gradients;
 use crate::clip::{Clipping, NonFinite, Outcome, Scaling, check_limit, clip_by_norm};
 use crate::error::GradientError;
 use crate::norm::{Norm, Order, norm};
+use crate::stored::Gradients;
 
 /// Divides scaled gradients by their loss scale and clips them to `limit` by their common norm: `g / scale · min(1, limit · scale / ‖g‖)`.
 ///

@@ -2,7 +2,7 @@
 
 use super::fixed::{check_scale, first_non_finite};
 use crate::error::GradientError;
-use gradchain_arith::Arithmetic;
+use crate::stored::Gradients;
 
 /// How a [`DynamicScale`] moves.
 ///
@@ -156,7 +156,7 @@ impl DynamicScale {
     }
 
     /// [`update`](DynamicScale::update) by the stored, scaled gradients of a step.
-    pub fn update_from<A: Arithmetic>(&mut self, arith: &A, gradients: &[&[A::Number]]) -> Decision {
+    pub fn update_from<A: Gradients>(&mut self, arith: &A, gradients: &[&[A::Number]]) -> Decision {
         self.update(gradients.iter().any(|gradient| first_non_finite(arith, gradient).is_some()))
     }
 }

@@ -1,6 +1,7 @@
 //! Scaling by a power of two.
 
 use crate::error::GradientError;
+use crate::stored::Gradients;
 use gradchain_arith::Arithmetic;
 
 /// Multiplies every number by `factor`, a power of two.
@@ -35,8 +36,8 @@ pub fn unscale<A: Arithmetic>(
 }
 
 /// The place of the first infinity or NaN: what a loss scaler asks of the stored gradient (a sum of finite numbers may overflow).
-pub fn first_non_finite<A: Arithmetic>(arith: &A, gradient: &[A::Number]) -> Option<usize> {
-    gradient.iter().position(|&g| !arith.value(g).is_finite())
+pub fn first_non_finite<A: Gradients>(arith: &A, gradient: &[A::Number]) -> Option<usize> {
+    arith.first_non_finite(gradient)
 }
 
 /// Refuses what is not a power of two, or has no exact reciprocal.

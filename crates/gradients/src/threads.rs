@@ -1,0 +1,43 @@
+//! Long gradients on the threads of the current rayon pool, for results that do not depend on where they are cut.
+
+/// `work` on all numbers of `tensors`, or on parts of `grain` numbers or more at the same time, whose results are merged.
+pub(crate) fn on_threads<T: Sync, R: Send>(
+    tensors: &[&[T]],
+    grain: usize,
+    work: &(impl Fn(&[&[T]]) -> R + Sync),
+    merge: &(impl Fn(R, R) -> R + Sync),
+) -> R {
+    let numbers: usize = tensors.iter().map(|tensor| tensor.len()).sum();
+    if numbers < 2 * grain || rayon::current_num_threads() == 1 {
+        return work(tensors);
+    }
+    let pieces: Vec<&[T]> = tensors.iter().flat_map(|tensor| tensor.chunks(grain)).collect();
+    split(&pieces, numbers, grain, work, merge)
+}
+
+/// `pieces`, of so many numbers together, are halved until they are of about one grain.
+fn split<T: Sync, R: Send>(
+    pieces: &[&[T]],
+    numbers: usize,
+    grain: usize,
+    work: &(impl Fn(&[&[T]]) -> R + Sync),
+    merge: &(impl Fn(R, R) -> R + Sync),
+) -> R {
+    if numbers < 2 * grain || pieces.len() < 2 {
+        return work(pieces);
+    }
+    // The pieces that end in the first half, but at least one and not all.
+    let mut left = 0;
+    let ends = pieces.iter().map(|piece| {
+        left += piece.len();
+        left
+    });
+    let middle = ends.take_while(|end| *end <= numbers / 2).count().clamp(1, pieces.len() - 1);
+    let (first, second) = pieces.split_at(middle);
+    let numbers_of = |pieces: &[&[T]]| pieces.iter().map(|piece| piece.len()).sum();
+    let (first, second) = rayon::join(
+        || split(first, numbers_of(first), grain, work, merge),
+        || split(second, numbers_of(second), grain, work, merge),
+    );
+    merge(first, second)
+}
