@@ -1,8 +1,8 @@
 //! What theory says about the growth of the gradients of a cell, where its conditions hold.
 //!
 //! Linear, ReLU and leaky ReLU networks of one width without biases have exact laws at any width and depth. All others have mean-field theory, layer by layer
-//! from the variance that the inputs give the first one, with the first-order correction for the width; layers that normalise have the factor of the wide limit. Networks of a file, of gains, of changing
-//! widths, with an upstream gradient that is not random, or with clipped gradients have no prediction.
+//! from the variance that the inputs give the first one, with the first-order correction for the width; layers that normalise have the factor of
+//! the wide limit. Networks of a file, of gains, of changing widths, with an upstream gradient that is not random, or with clipped gradients have no prediction.
 
 use crate::cell::{Cell, Init};
 use crate::row::Row;
