@@ -3,7 +3,7 @@
 mod common;
 
 use common::numbers::{assert_same, native, numbers, same, values};
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
+use gradchain_arith::{Arithmetic, Emulated, Format, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::frameworks::optax::Leaf;
 use gradchain_gradients::frameworks::{jax, optax, torch};
 use gradchain_gradients::{

@@ -5,7 +5,7 @@ mod common;
 use common::numbers::{assert_same, native, numbers, same, values};
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
+use gradchain_arith::{Arithmetic, Emulated, Format, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
     Decision, DynamicScale, GradientError, Measured, NonFinite, Order, Outcome, ScaleRule, clip_by_norm,
     first_non_finite, norm, scale, unscale, unscale_and_clip,
