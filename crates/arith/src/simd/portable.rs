@@ -1,7 +1,7 @@
 //! The instance in plain Rust: arrays and loops, the definition that the others are tested against.
 //!
 //! Operations that are many instructions a lane are functions of their own: sixteen copies of them in each place that uses one were more than a quarter
-//! of the machine code of the kernels, and of the time that they take to compile.
+//! of the machine code of the kernels.
 
 use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
