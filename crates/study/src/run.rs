@@ -164,7 +164,7 @@ mod tests {
 
     fn lines(threads: usize) -> String {
         let mut out = String::new();
-        let sink = |event| {
+        let sink = |event: Event<'_>| {
             if let Event::Records { records, .. } = event {
                 records.iter().for_each(|record| out += &(record.to_json() + "\n"));
             }
