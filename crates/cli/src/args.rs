@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::gate::GateCommand;
 use clap::{Parser, Subcommand, ValueEnum};
 use gradchain_study::{DRAWS, Shard};
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ pub(crate) enum Command {
     List,
     /// Measure the committed studies again and demand the same bytes
     Check(CheckArgs),
+    /// Judge what was measured against a baseline: drift exactly, time in pairs
+    #[command(subcommand)]
+    Gate(GateCommand),
     /// Write pages with charts of the committed rows: an index, and a page for each study
     Report(ReportArgs),
     /// Tell what a bug report needs: version, instruction sets, formats

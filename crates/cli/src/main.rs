@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod gate;
 mod list;
 mod output;
 mod report;
@@ -22,6 +23,8 @@ enum Verdict {
     Passed,
     Failed,
     Incomplete,
+    /// The input does not allow a verdict; the reason has been told.
+    Unusable,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::List => list::list(),
         Command::Check(args) => check::check(args),
+        Command::Gate(command) => gate::gate(command),
         Command::Report(args) => report::report(args),
         Command::Info => list::info(),
         Command::Schema => list::schema(),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
     match result {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::Failed) => ExitCode::from(1),
+        Ok(Verdict::Unusable) => ExitCode::from(2),
         Ok(Verdict::Incomplete) => ExitCode::from(3),
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
