@@ -9,5 +9,5 @@
 mod finding;
 mod verdict;
 
-pub use finding::{Effect, Figure, Finding, GateReport, Place, Run};
+pub use finding::{Effect, Figure, Finding, GateReport, Level, Place, Run};
 pub use verdict::{Gate, Outcome, Verdict};
