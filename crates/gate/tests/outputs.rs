@@ -255,9 +255,9 @@ fn breach(whole: &Json, part: &Json, json: &Json) -> Option<String> {
         "null" => json.is_null(),
         other => panic!("unknown type {other}"),
     };
-    let names = |value: &Json| match value {
-        Json::String(name) => kind(name),
-        value => value.as_array().unwrap().iter().any(|name| kind(name.as_str().unwrap())),
+    let is_one_of = |names: &Json| match names.as_array() {
+        Some(names) => names.iter().any(|name| kind(name.as_str().unwrap())),
+        None => kind(names.as_str().unwrap()),
     };
     let known = ["additionalProperties", "description", "properties"];
     part.as_object()
@@ -268,7 +268,7 @@ fn breach(whole: &Json, part: &Json, json: &Json) -> Option<String> {
                 let target = whole.pointer(value.as_str().unwrap().strip_prefix('#').unwrap()).unwrap();
                 breach(whole, target, json)
             }
-            "type" => (!names(value)).then(|| format!("{json} is not of type {value}")),
+            "type" => (!is_one_of(value)).then(|| format!("{json} is not of type {value}")),
             "const" => (json != value).then(|| format!("{json} is not {value}")),
             "enum" => {
                 (!value.as_array().unwrap().contains(json)).then(|| format!("{json} is not in the enum"))

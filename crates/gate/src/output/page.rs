@@ -130,10 +130,8 @@ fn runs(report: &GateReport, history: &History) -> String {
 }
 
 fn item(report: &GateReport, finding: &Finding, series: &BTreeMap<String, Vec<Option<f64>>>) -> String {
-    let class = match finding.verdict {
-        Verdict::Better => "better",
-        verdict => verdict.outcome(report.gate).name(),
-    };
+    let better = finding.verdict == Verdict::Better;
+    let class = if better { "better" } else { finding.verdict.outcome(report.gate).name() };
     let label = if finding.label.is_empty() {
         String::new()
     } else {
