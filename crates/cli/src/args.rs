@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::gate::GateCommand;
 use crate::slurm::shard;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -30,8 +31,11 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Name the studies and the values of their axes
     List,
-    /// Measure the committed studies again and demand the same bytes
+    /// Measure the committed studies again and demand the same bits: `gate drift` without its options
     Check(CheckArgs),
+    /// Judge what was measured against a baseline: drift exactly, time in pairs
+    #[command(subcommand)]
+    Gate(GateCommand),
     /// Write pages with charts of the committed rows: an index, and a page for each study
     Report(ReportArgs),
     /// Tell what a bug report needs: version, instruction sets, formats

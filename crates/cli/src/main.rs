@@ -3,7 +3,7 @@
 //! Exit codes: 0 all well; 1 a check failed; 2 usage or input error; 3 incomplete, resumable.
 
 mod args;
-mod check;
+mod gate;
 mod list;
 mod manual;
 mod merge;
@@ -51,7 +51,8 @@ fn main() -> ExitCode {
         Command::Status(args) => status::status(args),
         Command::Merge(args) => merge::merge(args),
         Command::List => list::list(),
-        Command::Check(args) => check::check(args),
+        Command::Check(args) => gate::check(args),
+        Command::Gate(command) => gate::gate(command),
         Command::Report(args) => report::report(args),
         Command::Info => list::info(),
         Command::Schema => list::schema(),

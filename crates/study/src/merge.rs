@@ -5,10 +5,9 @@
 
 use crate::blocks::{Block, blocks};
 use crate::cell::Cell;
-use crate::check::{Labels, differing};
+use crate::labels::Labels;
 use crate::plan::ById;
-use crate::record::Record;
-use serde_json::Value as Json;
+use crate::record::{Record, plain};
 
 /// A file of rows.
 #[derive(Clone, Copy, Debug)]
@@ -109,26 +108,16 @@ pub(crate) fn same(a: &str, b: &str) -> Result<(), String> {
 }
 
 fn difference(a: &str, b: &str) -> Option<String> {
-    let untimed = |line: &str| {
-        Record::parse(line).map(|record| Record { timing: None, ..record }.to_json()).unwrap_or_default()
-    };
-    let (a, b) = (untimed(a), untimed(b));
-    if a == b {
+    let untimed = |line: &str| Record::parse(line).map(|record| Record { timing: None, ..record });
+    let (Ok(a), Ok(b)) = (untimed(a), untimed(b)) else { return Some("a line is no row".to_owned()) };
+    if a.to_json() == b.to_json() {
         return None;
     }
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or(Json::Null);
-    let mut first = None;
-    differing("", &parse(&a), &parse(&b), &mut |column, x, y| {
-        let show = |json: Option<&Json>| json.map_or("absent".to_owned(), Json::to_string);
-        first.get_or_insert_with(|| format!("column {column}: {} and {}", show(x), show(y)));
-    });
-    Some(first.unwrap_or_else(|| "in the order of their columns".to_owned()))
-}
-
-/// What messages call the cells at `indices`: id and the axes on which the cells of the study differ; the first `most` of them.
-pub fn labels(cells: &[Cell], indices: &[usize], most: usize) -> Vec<String> {
-    let labels = Labels::new(cells);
-    indices.iter().take(most).map(|&index| labels.of(index)).collect()
+    let mut columns = a.fields.iter().chain(&b.fields).map(|(name, _)| *name);
+    Some(match columns.find(|name| a.get(name) != b.get(name)) {
+        Some(name) => format!("column {name}: {} and {}", plain(a.get(name)), plain(b.get(name))),
+        None => "in which columns there are, or in their order".to_owned(),
+    })
 }
 
 #[cfg(test)]

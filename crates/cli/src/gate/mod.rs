@@ -1,0 +1,54 @@
+//! `gradchain gate`: verdicts with an exit code.
+//!
+//! Each subcommand has a file of its own, which measures or reads what `gradchain_gate` judges; [`outputs`] tells the verdicts.
+
+mod baseline;
+mod bless;
+mod calibrate;
+mod count;
+mod drift;
+mod outputs;
+mod ratios;
+mod schema;
+mod serve;
+mod time;
+
+pub(crate) use drift::check;
+
+use crate::Verdict;
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GateCommand {
+    /// Measure the committed studies again and judge every cell: exact
+    Drift(drift::DriftArgs),
+    /// Measure studies, make their rows the baseline, and keep the reason beside it
+    Bless(bless::BlessArgs),
+    /// Judge the time of two revisions, in pairs
+    Time(time::TimeArgs),
+    /// Tell the noise of this machine, and the slowdown that `gate time` finds on it
+    Calibrate(calibrate::CalibrateArgs),
+    /// Judge ratios within one run against stated ranges
+    Ratios(ratios::RatiosArgs),
+    /// Judge instructions of two revisions, where valgrind is
+    Count(count::CountArgs),
+    /// Describe the files that the gates write, as a JSON schema
+    Schema,
+    /// Time benches on demand for `gate time`: requests on standard input, times on standard output
+    #[command(hide = true)]
+    Serve(serve::ServeArgs),
+}
+
+pub(crate) fn gate(command: &GateCommand) -> Result<Verdict> {
+    match command {
+        GateCommand::Drift(args) => drift::drift(args),
+        GateCommand::Bless(args) => bless::bless(args),
+        GateCommand::Time(args) => time::time(args),
+        GateCommand::Calibrate(args) => calibrate::calibrate(args),
+        GateCommand::Ratios(args) => ratios::ratios(args),
+        GateCommand::Count(args) => count::count(args),
+        GateCommand::Schema => schema::schema(),
+        GateCommand::Serve(args) => serve::serve(args),
+    }
+}
