@@ -113,7 +113,11 @@ fn schedulers_may_ask_for_an_end() {
 fn two_runs_do_not_write_to_one_file() {
     let directory = directory("two");
     // Longer than the second run waits for the lock.
-    let file = study(&directory, "long.toml", &LONG.replace("1..1500", "1..40000"));
+    let file = study(
+        &directory,
+        "long.toml",
+        &LONG.replace("1..1500", "1..4000").replace("4\ndepth = 60", "64\ndepth = 300"),
+    );
     let out = directory.join("out").to_str().unwrap().to_owned();
     let rows = directory.join("out/long/rows-1-of-2.jsonl");
     let args = ["run", &file, "--out", &out, "--shard", "1/2"];
