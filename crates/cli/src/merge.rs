@@ -23,9 +23,17 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<Verdict> {
             names.join(", ")
         );
     }
-    let inputs: Vec<PathBuf> = args.parts.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let mut verdict = Verdict::Passed;
     for parts in &groups {
+        let name = &parts.planned.recipe.name;
+        let path = match (&args.output, &args.out) {
+            (_, Some(out)) => Some(out.join(name).join("rows.jsonl")),
+            (Some(output), None) if output.as_os_str() != "-" => Some(output.clone()),
+            (Some(_) | None, None) => None,
+        };
+        if let Some(path) = &path {
+            free(path, parts)?;
+        }
         let merged = parts.merge()?;
         merged.left_out.iter().for_each(|line| say(line));
         if !merged.is_whole() {
@@ -35,16 +43,10 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<Verdict> {
                 continue;
             }
         }
-        let name = &parts.planned.recipe.name;
-        let path = match (&args.output, &args.out) {
-            (_, Some(out)) => Some(out.join(name).join("rows.jsonl")),
-            (Some(output), None) if output.as_os_str() != "-" => Some(output.clone()),
-            (Some(_) | None, None) => None,
-        };
         match path {
             None => merged.texts().try_for_each(|text| io::stdout().write_all(text.as_bytes()))?,
             Some(path) => {
-                write(&path, &merged, &inputs)?;
+                write(&path, &merged)?;
                 let (done, all) = (merged.len(), parts.planned.cells.len());
                 say(&format!("{}: {done} of {all} cells of {name}", path.display()));
             }
@@ -73,13 +75,18 @@ fn tell_missing(parts: &Parts, merged: &Merged<'_>) {
     submit_again(lacking()).iter().for_each(|line| say(&format!("  {line}")));
 }
 
-fn write(path: &Path, merged: &Merged<'_>, inputs: &[PathBuf]) -> Result<()> {
-    if fs::canonicalize(path).is_ok_and(|path| inputs.contains(&path)) {
+/// Refuses a place for the merged rows that holds what is to be merged, or what a run is writing.
+fn free(path: &Path, parts: &Parts) -> Result<()> {
+    if parts.has_file(path) {
         bail!("{}: this is one of the files to merge, and would be replaced", path.display());
     }
     if is_being_written(path) {
         bail!("{}: a run is writing to this file", path.display());
     }
+    Ok(())
+}
+
+fn write(path: &Path, merged: &Merged<'_>) -> Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     }

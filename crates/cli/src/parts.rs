@@ -44,6 +44,14 @@ impl Parts {
         Ok(parts)
     }
 
+    /// Whether `path` is one of the files.
+    pub(crate) fn has_file(&self, path: &Path) -> bool {
+        let is = |name: &str| {
+            fs::canonicalize(name).is_ok_and(|file| fs::canonicalize(path).is_ok_and(|path| path == file))
+        };
+        self.files.iter().any(|(name, _)| is(name))
+    }
+
     /// The rows of all files.
     pub(crate) fn merge(&self) -> Result<Merged<'_>> {
         let parts: Vec<Part<'_>> = self.files.iter().map(|(name, text)| Part { name, text }).collect();

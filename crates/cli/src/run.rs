@@ -235,9 +235,8 @@ fn one(
     }
     match outcome {
         Ok(Outcome::Complete) => {
-            if let Some(path) = path {
-                let done = to_measure.len() - unmeasured.len();
-                say(&format!("{path}: {done} cells measured, {} kept", kept.len()));
+            if let Some(path) = path.filter(|_| complete) {
+                say(&format!("{path}: {} cells measured, {} kept", to_measure.len(), kept.len()));
             }
             Ok(if complete { End::Complete } else { End::Unmeasured(unmeasured) })
         }

@@ -109,7 +109,7 @@ fn what_is_missing_is_named() {
         "shard 2/3: there is no rows-2-of-3.jsonl: 4 cells",
         "shard 3/3: 1 of 4 cells: ",
         "depth 5",
-        "rows-3-of-3.jsonl: line 13 is torn",
+        "rows-3-of-3.jsonl: line 19 is torn",
         "has 3 of its 5 rows",
         "submit again: --array=2-3 with --shard slurm/3 --resume",
     ] {
@@ -307,11 +307,11 @@ fn status_tells_each_shard() {
 #[test]
 fn a_cell_that_cannot_be_measured_stops_only_itself() {
     let directory = directory("failed");
-    // There are 1797 digits.
+    // There are fewer digits.
     let file = study(&directory, "layers.toml", &MANY_ROWS.replace("batch = 2", "batch = [2, 2000]"));
     let out = directory.join("out").to_str().unwrap().to_owned();
     let one = run(&["run", &file, "--out", &out, "--shard", "2/2"]);
-    assert!(one.code == Some(2) && one.stderr.contains("there are 1797 digits"), "{}", one.stderr);
+    assert!(one.code == Some(2) && one.stderr.contains("batch = 2000: there are "), "{}", one.stderr);
     let status = || run(&["status", "--out", &out]).stdout;
     assert!(status().contains(" failed ") && status().contains("--array=1-2"), "{}", status());
     let all = run(&["run", &file, "--out", &out, "--keep-going"]);
@@ -324,7 +324,9 @@ fn a_cell_that_cannot_be_measured_stops_only_itself() {
     let rows = fs::read_to_string(directory.join("out/layers/rows.jsonl")).unwrap();
     assert_eq!(rows.lines().count(), 4 * (2 + 3 + 5));
     let failed = fs::read_to_string(directory.join("out/layers/rows.failed.jsonl")).unwrap();
-    assert!(failed.lines().count() == 12 && failed.lines().all(|line| line.contains("1797 digits")));
+    assert!(
+        failed.lines().count() == 12 && failed.lines().all(|line| line.contains("batch = 2000: there are "))
+    );
     let said = run(&["run", &file, "--out", &out, "--keep-going", "--resume", "--set", "batch=2"]);
     assert!(said.code == Some(0) && said.stderr.contains("0 cells measured, 12 kept"), "{}", said.stderr);
     assert!(!directory.join("out/layers/rows.failed.jsonl").exists());
