@@ -100,7 +100,8 @@ fn faults_in_the_measured_rows() {
     fault(&with(&rows, 2, "log2_norm", "\"nan\""), 1, "to nan");
     fault(&with(&rows, 2, "log2_norm", "\"inf\""), 1, "log2_norm changed from");
     let drift: f64 = lines[2].split("\"drift\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-    fault(&with(&rows, 2, "drift", &(drift * 100.0).to_string()), 1, "which rule bits-are-of-drift forbids");
+    fault(&with(&rows, 2, "drift", &(drift * 100.0).to_string()), 1, "is above theory_bound");
+    fault(&with(&rows, 2, "bits_left", "1238"), 1, "which rule bits-are-of-drift forbids");
     let up = f64::from_bits(drift.to_bits() + 1).to_string();
     fault(&with(&rows, 2, "drift", &up), 1, "drift rose from");
     let down = f64::from_bits(drift.to_bits() - 1).to_string();
