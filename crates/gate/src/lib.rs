@@ -7,6 +7,7 @@
 //! - [`Finding`]: a verdict with its id, its figures and one sentence; [`GateReport`]: all findings of a run, and its [`Outcome`].
 
 mod finding;
+pub mod time;
 mod verdict;
 
 pub use finding::{Effect, Figure, Finding, GateReport, Place, Run};
