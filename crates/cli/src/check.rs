@@ -27,7 +27,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Verdict> {
     for name in names {
         match one(&args.reports.join(name), isa, threads(args.threads), stop)? {
             Verdict::Passed => {}
-            Verdict::Failed | Verdict::Unusable => verdict = Verdict::Failed,
+            Verdict::Failed => verdict = Verdict::Failed,
             Verdict::Incomplete => {
                 let _ = writeln!(io::stderr(), "gradchain: interrupted: {name} is not checked");
                 return Ok(Verdict::Incomplete);

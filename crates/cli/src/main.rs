@@ -23,8 +23,6 @@ enum Verdict {
     Passed,
     Failed,
     Incomplete,
-    /// The input does not allow a verdict; the reason has been told.
-    Unusable,
 }
 
 fn main() -> ExitCode {
@@ -52,7 +50,6 @@ fn main() -> ExitCode {
     match result {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::Failed) => ExitCode::from(1),
-        Ok(Verdict::Unusable) => ExitCode::from(2),
         Ok(Verdict::Incomplete) => ExitCode::from(3),
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {

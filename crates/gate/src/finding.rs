@@ -71,7 +71,16 @@ pub struct Finding {
     /// What differs, gravest first; empty for ids that are the same.
     pub figures: Vec<Figure>,
     /// The number that the history follows, if the id has one.
-    pub level: Option<f64>,
+    pub level: Option<Level>,
+}
+
+/// The one number of an id that a history follows from run to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// What it is: a column of the rows, or what was timed or counted.
+    pub name: String,
+    /// The number; finite.
+    pub value: f64,
 }
 
 /// When and what a gate ran on. The gate reads no clock: the program gives it.

@@ -10,5 +10,5 @@ mod finding;
 pub mod time;
 mod verdict;
 
-pub use finding::{Effect, Figure, Finding, GateReport, Place, Run};
+pub use finding::{Effect, Figure, Finding, GateReport, Level, Place, Run};
 pub use verdict::{Gate, Outcome, Verdict};

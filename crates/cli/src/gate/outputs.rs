@@ -1,7 +1,7 @@
 //! Where the report of a gate goes: the terminal, and the files that were asked for.
 
 use crate::Verdict;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gradchain_gate::{GateReport, Outcome};
 use std::path::PathBuf;
 
@@ -39,14 +39,20 @@ impl<'a> Outputs<'a> {
         Ok(Outputs { args })
     }
 
-    /// Tells the report everywhere, and gives the verdict of the program.
+    /// Tells the report everywhere, and gives the verdict of the program; an error if the input allowed none.
     pub(crate) fn tell(&self, report: &GateReport) -> Result<Verdict> {
         let _ = self.args;
         Ok(match report.outcome() {
             Outcome::Passed => Verdict::Passed,
             Outcome::Failed => Verdict::Failed,
             Outcome::Incomplete => Verdict::Incomplete,
-            Outcome::Unusable => Verdict::Unusable,
+            Outcome::Unusable => {
+                let unusable = report
+                    .findings
+                    .iter()
+                    .find(|finding| finding.verdict == gradchain_gate::Verdict::Unusable);
+                bail!("{}", unusable.map_or("the input allows no verdict", |finding| &finding.message))
+            }
         })
     }
 }
