@@ -6,11 +6,16 @@ mod bless;
 mod calibrate;
 mod count;
 mod drift;
+mod experiment;
 mod outputs;
+mod programs;
 mod ratios;
 mod schema;
 mod serve;
+mod server;
+mod session;
 mod time;
+mod works;
 
 use crate::Verdict;
 use anyhow::Result;
@@ -35,6 +40,9 @@ pub(crate) enum GateCommand {
     /// Time benches on demand for `gate time`: requests on standard input, times on standard output
     #[command(hide = true)]
     Serve(serve::ServeArgs),
+    /// Run the time gate many times, beside busy processes, on a program and itself, or itself slowed down
+    #[command(hide = true)]
+    Experiment(experiment::ExperimentArgs),
 }
 
 pub(crate) fn gate(command: &GateCommand) -> Result<Verdict> {
@@ -47,5 +55,6 @@ pub(crate) fn gate(command: &GateCommand) -> Result<Verdict> {
         GateCommand::Count(args) => count::count(args),
         GateCommand::Schema => schema::schema(),
         GateCommand::Serve(args) => serve::serve(args),
+        GateCommand::Experiment(args) => experiment::experiment(args),
     }
 }

@@ -41,7 +41,9 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::NoServer(why) => write!(f, "it cannot be measured: {why}"),
-            Trouble::Hung(after) => write!(f, "it hung: no answer in {} s, and was killed", after.as_secs_f64()),
+            Trouble::Hung(after) => {
+                write!(f, "it hung: no answer in {} s, and was killed", after.as_secs_f64())
+            }
             Trouble::Died(how) => write!(f, "its process died: {how}"),
             Trouble::Garbled(why) => write!(f, "its answer {why}"),
             Trouble::Failed(why) => f.write_str(why),
@@ -197,7 +199,8 @@ fn pin(process: u32, cpu: usize) -> nix::Result<()> {
 /// The processors that this process may use, if it can bind processes to each of them; otherwise why not.
 pub(crate) fn processors() -> Result<Vec<usize>, String> {
     let own = Pid::from_raw(0);
-    let allowed = sched_getaffinity(own).map_err(|e| format!("the processors of this process are not told: {e}"))?;
+    let allowed =
+        sched_getaffinity(own).map_err(|e| format!("the processors of this process are not told: {e}"))?;
     let cpus: Vec<usize> = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
     // Tried on this thread, and undone.
     for &cpu in &cpus {

@@ -51,7 +51,7 @@ pub(crate) fn works(isa: Isa) -> Vec<Work> {
     of_format::<f64>(&mut works, isa);
     for name in ["e4m3", "tf32"] {
         let format: Format = name.parse().expect("a named format");
-        emulated(&mut works, name, &Emulated::new(format, Rules::default()));
+        emulated(&mut works, name, &Emulated::new(format, Rules::default(), 1));
     }
     works.0
 }
@@ -68,7 +68,8 @@ impl Works {
         size: usize,
         make: impl Fn() -> F + 'static,
     ) {
-        let prepare = move || -> Box<dyn Prepared> { Box::new(Job { out: Aligned::zeros(size), step: make() }) };
+        let prepare =
+            move || -> Box<dyn Prepared> { Box::new(Job { out: Aligned::zeros(size), step: make() }) };
         let listed = Listed { id, kind, elements: elements as u64 };
         self.0.push(Work { listed, prepare: Box::new(prepare) });
     }
@@ -116,16 +117,32 @@ where
         }
     }
     let fast = Summation::Wide;
-    works.add(format!("batch/backward/{format}/{fast}/{BATCH}x{WIDTH}"), Kind::Pinned, BATCH * WIDTH * WIDTH, BATCH * WIDTH, move || {
-        let (g, weights) = (numbers::<T>(BATCH * WIDTH, 1), numbers::<T>(WIDTH * WIDTH, 2));
-        let shape = Shape { rows: BATCH, inner: WIDTH, columns: WIDTH };
-        move |out: &mut [T]| arith.times(fast, black_box(g.as_slice()), black_box(weights.as_slice()), out, shape)
-    });
-    works.add(format!("weights/{format}/{fast}/{BATCH}x{WIDTH}"), Kind::Pinned, BATCH * WIDTH * WIDTH, WIDTH * WIDTH, move || {
-        let (g, h) = (numbers::<T>(BATCH * WIDTH, 3), numbers::<T>(BATCH * WIDTH, 4));
-        let shape = Shape { rows: WIDTH, inner: BATCH, columns: WIDTH };
-        move |out: &mut [T]| arith.transposed_times(fast, black_box(g.as_slice()), black_box(h.as_slice()), out, shape)
-    });
+    works.add(
+        format!("batch/backward/{format}/{fast}/{BATCH}x{WIDTH}"),
+        Kind::Pinned,
+        BATCH * WIDTH * WIDTH,
+        BATCH * WIDTH,
+        move || {
+            let (g, weights) = (numbers::<T>(BATCH * WIDTH, 1), numbers::<T>(WIDTH * WIDTH, 2));
+            let shape = Shape { rows: BATCH, inner: WIDTH, columns: WIDTH };
+            move |out: &mut [T]| {
+                arith.times(fast, black_box(g.as_slice()), black_box(weights.as_slice()), out, shape)
+            }
+        },
+    );
+    works.add(
+        format!("weights/{format}/{fast}/{BATCH}x{WIDTH}"),
+        Kind::Pinned,
+        BATCH * WIDTH * WIDTH,
+        WIDTH * WIDTH,
+        move || {
+            let (g, h) = (numbers::<T>(BATCH * WIDTH, 3), numbers::<T>(BATCH * WIDTH, 4));
+            let shape = Shape { rows: WIDTH, inner: BATCH, columns: WIDTH };
+            move |out: &mut [T]| {
+                arith.transposed_times(fast, black_box(g.as_slice()), black_box(h.as_slice()), out, shape)
+            }
+        },
+    );
     for activation in [Activation::Sigmoid, Activation::Tanh, Activation::Gelu, Activation::Relu] {
         activations(works, arith, activation);
     }
@@ -140,11 +157,19 @@ where
     // What the machine streams is memory: the summation is the fast one of the format.
     let (rows, columns) = STREAMED;
     let streamed = if T::FORMAT.precision() <= 11 { Summation::Wide } else { Summation::Fused };
-    works.add(format!("stream/backward/{format}/{streamed}/{rows}x{columns}"), Kind::Streaming, rows * columns, columns, move || {
-        let (g, weights) = (numbers::<T>(rows, 1), numbers::<T>(rows * columns, 2));
-        let shape = Shape { rows: 1, inner: rows, columns };
-        move |out: &mut [T]| arith.times(streamed, black_box(g.as_slice()), black_box(weights.as_slice()), out, shape)
-    });
+    works.add(
+        format!("stream/backward/{format}/{streamed}/{rows}x{columns}"),
+        Kind::Streaming,
+        rows * columns,
+        columns,
+        move || {
+            let (g, weights) = (numbers::<T>(rows, 1), numbers::<T>(rows * columns, 2));
+            let shape = Shape { rows: 1, inner: rows, columns };
+            move |out: &mut [T]| {
+                arith.times(streamed, black_box(g.as_slice()), black_box(weights.as_slice()), out, shape)
+            }
+        },
+    );
 }
 
 /// Steps through one layer, both ways.
@@ -163,7 +188,13 @@ where
     works.add(format!("step/forward/{format}/{summation}/{n}"), Kind::Pinned, n * n, n, move || {
         let (h, weights) = (numbers::<K::Number>(n, 1), numbers::<K::Number>(n * n, 2));
         move |out: &mut [K::Number]| {
-            arith.times_transposed(summation, black_box(h.as_slice()), black_box(weights.as_slice()), out, shape);
+            arith.times_transposed(
+                summation,
+                black_box(h.as_slice()),
+                black_box(weights.as_slice()),
+                out,
+                shape,
+            );
         }
     });
 }
@@ -174,23 +205,42 @@ where
     A: Activations<Number: Real> + Copy + 'static,
 {
     let format = <A::Number as Real>::NAME;
-    works.add(format!("activation/{activation}/value/{format}"), Kind::Pinned, ELEMENTS, ELEMENTS, move || {
-        let x = inputs::<A::Number>(ELEMENTS, 5);
-        move |out: &mut [A::Number]| apply(&arith, activation, black_box(x.as_slice()), out)
-    });
+    works.add(
+        format!("activation/{activation}/value/{format}"),
+        Kind::Pinned,
+        ELEMENTS,
+        ELEMENTS,
+        move || {
+            let x = inputs::<A::Number>(ELEMENTS, 5);
+            move |out: &mut [A::Number]| apply(&arith, activation, black_box(x.as_slice()), out)
+        },
+    );
     let paths: &[Path] =
         if activation == Activation::Sigmoid { &[Path::Fused, Path::Output] } else { &[Path::Fused] };
     for &path in paths {
         let n = if path == Path::Output { ELEMENTS / 8 } else { ELEMENTS };
-        works.add(format!("activation/{activation}/gradient-{path}/{format}"), Kind::Pinned, n, n, move || {
-            let (g, x) = (numbers::<A::Number>(n, 6), inputs::<A::Number>(n, 5));
-            let mut y = Aligned::zeros(n);
-            apply(&arith, activation, x.as_slice(), y.as_mut_slice());
-            move |out: &mut [A::Number]| {
-                out.copy_from_slice(black_box(g.as_slice()));
-                backpropagate_slice(&arith, activation, path, out, black_box(x.as_slice()), black_box(y.as_slice()));
-            }
-        });
+        works.add(
+            format!("activation/{activation}/gradient-{path}/{format}"),
+            Kind::Pinned,
+            n,
+            n,
+            move || {
+                let (g, x) = (numbers::<A::Number>(n, 6), inputs::<A::Number>(n, 5));
+                let mut y = Aligned::zeros(n);
+                apply(&arith, activation, x.as_slice(), y.as_mut_slice());
+                move |out: &mut [A::Number]| {
+                    out.copy_from_slice(black_box(g.as_slice()));
+                    backpropagate_slice(
+                        &arith,
+                        activation,
+                        path,
+                        out,
+                        black_box(x.as_slice()),
+                        black_box(y.as_slice()),
+                    );
+                }
+            },
+        );
     }
 }
 
@@ -236,7 +286,15 @@ where
                         out.copy_from_slice(step.gradient);
                     }
                 };
-                let pass = backward(&arith, &network, setting, Some(&trace), 1, black_box(upstream.as_slice()), last);
+                let pass = backward(
+                    &arith,
+                    &network,
+                    setting,
+                    Some(&trace),
+                    1,
+                    black_box(upstream.as_slice()),
+                    last,
+                );
                 pass.expect("no remedy, so none that is set wrongly");
             }
         });
@@ -248,11 +306,15 @@ fn emulated(works: &mut Works, name: &str, arith: &Emulated) {
     let n = WIDTH / 8;
     let arith = arith.clone();
     works.add(format!("emulated/step/{name}/recursive/{n}"), Kind::Pinned, n * n, n, move || {
-        let rounded = |seed, len| -> Vec<f64> { numbers::<f64>(len, seed).as_slice().iter().map(|&x| arith.round(x)).collect() };
+        let rounded = |seed, len| -> Vec<f64> {
+            numbers::<f64>(len, seed).as_slice().iter().map(|&x| arith.round(x)).collect()
+        };
         let (g, weights) = (rounded(1, n), rounded(2, n * n));
         let arith = arith.clone();
         let shape = Shape { rows: 1, inner: n, columns: n };
-        move |out: &mut [f64]| arith.times(Summation::Recursive, black_box(&g), black_box(&weights), out, shape)
+        move |out: &mut [f64]| {
+            arith.times(Summation::Recursive, black_box(&g), black_box(&weights), out, shape)
+        }
     });
 }
 

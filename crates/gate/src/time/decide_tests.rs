@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 fn noise(rng: &mut ChaCha8Rng, deviation: f64) -> f64 {
     let exponential =
         |rng: &mut ChaCha8Rng| -libm::log(1.0 - (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64);
-    let wild = if rng.next_u64() % 20 == 0 { 10.0 } else { 1.0 };
+    let wild = if rng.next_u64().is_multiple_of(20) { 10.0 } else { 1.0 };
     (exponential(rng) - exponential(rng)) / 2.0_f64.sqrt() * deviation * wild
 }
 
