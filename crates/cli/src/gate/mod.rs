@@ -5,6 +5,7 @@
 mod bless;
 mod calibrate;
 mod count;
+mod criterion;
 mod drift;
 mod experiment;
 mod outputs;
@@ -35,6 +36,8 @@ pub(crate) enum GateCommand {
     Ratios(ratios::RatiosArgs),
     /// Judge instructions of two revisions, where valgrind is
     Count(count::CountArgs),
+    /// Tell the fresh results of `cargo bench`, and demand that none is missing or stale
+    Criterion(criterion::CriterionArgs),
     /// Describe the files that the gates write, as a JSON schema
     Schema,
     /// Time benches on demand for `gate time`: requests on standard input, times on standard output
@@ -53,6 +56,7 @@ pub(crate) fn gate(command: &GateCommand) -> Result<Verdict> {
         GateCommand::Calibrate(args) => calibrate::calibrate(args),
         GateCommand::Ratios(args) => ratios::ratios(args),
         GateCommand::Count(args) => count::count(args),
+        GateCommand::Criterion(args) => criterion::criterion(args),
         GateCommand::Schema => schema::schema(),
         GateCommand::Serve(args) => serve::serve(args),
         GateCommand::Experiment(args) => experiment::experiment(args),

@@ -19,6 +19,7 @@
 //! numbers alone decide ([`decide()`]). Nothing here knows of processes, files or clocks.
 
 mod calibrate;
+pub mod criterion;
 mod decide;
 mod inventory;
 mod protocol;
