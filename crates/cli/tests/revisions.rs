@@ -28,7 +28,7 @@ done
 const CARGO: &str = "#!/bin/sh
 case \"$RUSTFLAGS\" in *-align-all-functions=6*-align-loops=64*) ;; *) echo no flags >&2; exit 1;; esac
 [ \"$*\" = 'build --release --locked --package gradchain-cli --bin gradchain' ] || { echo \"$*\" >&2; exit 1; }
-if grep -q BROKEN program; then echo 'error: it is broken' >&2; exit 101; fi
+if grep -q BROKEN program; then exit 101; fi
 cat Cargo.lock >> ../locks
 mkdir -p $CARGO_TARGET_DIR/release
 cp program $CARGO_TARGET_DIR/release/gradchain

@@ -121,9 +121,14 @@ impl Session<'_> {
             for state in states.iter_mut().filter(|state| state.work.kind == kind) {
                 self.attempt(&mut respawn, state, |servers, state| {
                     state.calls = calls(&mut servers[0], &state.work.id).map_err(|trouble| (0, trouble))?;
-                    let began = Instant::now();
-                    round(servers, state, [0, 1, 2])?;
-                    state.round = began.elapsed().as_secs_f64();
+                    // The median: a process that is made to wait once must not cost its work most of its rounds.
+                    let mut seconds = [0.0; 3];
+                    for seconds in &mut seconds {
+                        let began = Instant::now();
+                        round(servers, state, [0, 1, 2])?;
+                        *seconds = began.elapsed().as_secs_f64();
+                    }
+                    state.round = median(&seconds).unwrap_or(0.0);
                     Ok(())
                 });
             }
