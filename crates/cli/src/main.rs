@@ -3,7 +3,6 @@
 //! Exit codes: 0 all well; 1 a check failed; 2 usage or input error; 3 interrupted, resumable.
 
 mod args;
-mod check;
 mod gate;
 mod list;
 mod output;
@@ -41,7 +40,7 @@ fn main() -> ExitCode {
     let result = match &args.command {
         Command::Run(args) => run::run(args),
         Command::List => list::list(),
-        Command::Check(args) => check::check(args),
+        Command::Check(args) => gate::check(args),
         Command::Gate(command) => gate::gate(command),
         Command::Report(args) => report::report(args),
         Command::Info => list::info(),

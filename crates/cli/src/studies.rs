@@ -61,3 +61,20 @@ impl Found {
         Ok(self.study.plan(&load)?)
     }
 }
+
+/// Names of the directories below `reports` that hold a study.
+pub(crate) fn committed(reports: &Path) -> Result<Vec<String>> {
+    let place = || reports.display().to_string();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(reports).with_context(place)? {
+        let entry = entry.with_context(place)?;
+        if entry.path().join("study.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    if names.is_empty() {
+        bail!("{}: no study.toml in any directory below", reports.display());
+    }
+    Ok(names)
+}

@@ -14,12 +14,15 @@ fn committed_rows_are_compared_bit_by_bit() {
     let reports_text = reports.to_str().unwrap();
     let check = || run(&["check", "--reports", reports_text]);
     let said = check();
-    assert!(said.code == Some(1) && said.stdout.contains("there are no committed rows"), "{}", said.stdout);
+    assert!(said.code == Some(1) && said.stdout.contains("has no rows yet: bless them"), "{}", said.stdout);
 
     // The study is called as its directory, so that its rows land beside it.
     assert_eq!(run(&["run", &file, "--out", reports_text]).code, Some(0));
     let said = check();
-    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "small: 6 cells, 6 rows: the same bytes\n"));
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(0), "small: 6 cells: the same\ndrift gate: passed: 6 cells, all the same\n")
+    );
     assert_eq!(run(&["check", "small", "--reports", reports_text]).code, Some(0));
     let said = run(&["check", "large", "--reports", reports_text]);
     assert!(

@@ -1,6 +1,7 @@
 //! Findings, and the report of a run of a gate.
 
 use crate::verdict::{Gate, Outcome, Verdict};
+use std::cmp::Reverse;
 
 /// What a change of one figure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +117,61 @@ impl GateReport {
 
     /// How many findings have each verdict, in the order of gravity; verdicts without a finding are left out.
     pub fn counts(&self) -> Vec<(Verdict, usize)> {
-        let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
-        Verdict::ALL.into_iter().map(|verdict| (verdict, count(verdict))).filter(|(_, n)| *n > 0).collect()
+        counts(&self.findings)
     }
+
+    /// The name of the gate's ids for sentences: one, and many.
+    pub(crate) fn nouns(&self) -> (&'static str, &'static str) {
+        match self.gate {
+            Gate::Drift => ("cell", "cells"),
+            Gate::Time | Gate::Count => ("bench", "benches"),
+            Gate::Ratios => ("ratio", "ratios"),
+        }
+    }
+
+    /// The groups in the order met, each with its findings.
+    pub(crate) fn groups(&self) -> Vec<(&str, Vec<&Finding>)> {
+        let mut out: Vec<(&str, Vec<&Finding>)> = Vec::new();
+        for finding in &self.findings {
+            match out.iter_mut().find(|(name, _)| *name == finding.group) {
+                Some((_, findings)) => findings.push(finding),
+                None => out.push((&finding.group, vec![finding])),
+            }
+        }
+        out
+    }
+
+    /// The findings that are not the same, the gravest first; else in their own order.
+    pub(crate) fn differing(&self) -> Vec<&Finding> {
+        let mut out: Vec<&Finding> = self.findings.iter().filter(|f| f.verdict != Verdict::Same).collect();
+        out.sort_by_key(|finding| Reverse(finding.verdict));
+        out
+    }
+
+    /// One sentence, without a full stop, that says how it ended and why.
+    pub fn summary(&self) -> String {
+        let (one, many) = self.nouns();
+        let total = self.findings.len();
+        let noun = if total == 1 { one } else { many };
+        let others: Vec<String> = self
+            .counts()
+            .into_iter()
+            .rev()
+            .filter(|(verdict, _)| *verdict != Verdict::Same)
+            .map(|(verdict, n)| format!("{n} {}", verdict.name()))
+            .collect();
+        match (total, others.is_empty()) {
+            (0, _) => "nothing was measured".to_owned(),
+            (_, true) => format!("{total} {noun}, all the same"),
+            (_, false) => format!("{} of {total} {noun}", others.join(", ")),
+        }
+    }
+}
+
+/// How many findings have each verdict, in the order of gravity; verdicts without a finding are left out.
+pub(crate) fn counts(findings: &[Finding]) -> Vec<(Verdict, usize)> {
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    Verdict::ALL.into_iter().map(|verdict| (verdict, count(verdict))).filter(|(_, n)| *n > 0).collect()
 }
 
 #[cfg(test)]

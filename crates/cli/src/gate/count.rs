@@ -1,13 +1,13 @@
 //! `gradchain gate count`: instructions, where valgrind is. They are the same in every run, so one run of each program is enough.
 
 use crate::Verdict;
-use crate::gate::outputs::{OutputArgs, Outputs};
+use crate::gate::outputs::{OutputArgs, Outputs, this_run};
 use crate::gate::programs::Pair;
 use crate::gate::time::{effect, finding, inventory_findings, lists};
 use anyhow::{Context, Result, bail};
 use gradchain_arith::ISA_VARIABLE;
 use gradchain_gate::time::{Kind, Listed, Request};
-use gradchain_gate::{Figure, Gate, GateReport, Level, Run, Verdict as Judgement};
+use gradchain_gate::{Figure, Gate, GateReport, Level, Verdict as Judgement};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -49,6 +49,10 @@ const BURST: &str = "*gradchain_counted_burst*";
 
 pub(crate) fn count(args: &CountArgs) -> Result<Verdict> {
     let outputs = Outputs::open(&args.outputs)?;
+    outputs.finish(Gate::Count, report(args))
+}
+
+fn report(args: &CountArgs) -> Result<GateReport> {
     let there =
         Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
@@ -56,7 +60,7 @@ pub(crate) fn count(args: &CountArgs) -> Result<Verdict> {
     }
     let pair = Pair::find(&args.base, &args.head, args.own_locks)?;
     let found = lists(&pair.programs, &args.ids, Duration::from_secs(60))?;
-    let run = Run { version: env!("CARGO_PKG_VERSION").to_owned(), revision: None, at: None };
+    let run = this_run(Path::new("."));
     let mut report = GateReport { gate: Gate::Count, run, findings: Vec::new(), notes: Vec::new() };
     report.notes.push(format!("base: {}; head: {}", pair.names[0], pair.names[1]));
     inventory_findings(&found, &mut report.findings);
@@ -74,7 +78,7 @@ pub(crate) fn count(args: &CountArgs) -> Result<Verdict> {
             report.findings.push(judged(&format!("{} ({isa})", work.id), base, head, args.threshold / 100.0));
         }
     }
-    outputs.tell(&report)
+    Ok(report)
 }
 
 /// The instructions of one call of each work.

@@ -1,10 +1,10 @@
 //! `gradchain gate criterion`: the fresh results of `cargo bench`, complete and told, not judged.
 
 use crate::Verdict;
-use crate::gate::outputs::{OutputArgs, Outputs};
+use crate::gate::outputs::{OutputArgs, Outputs, this_run};
 use anyhow::{Context, Result, bail};
 use gradchain_gate::time::criterion;
-use gradchain_gate::{Gate, GateReport, Run};
+use gradchain_gate::{Gate, GateReport};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -29,6 +29,10 @@ pub(crate) struct CriterionArgs {
 
 pub(crate) fn criterion(args: &CriterionArgs) -> Result<Verdict> {
     let outputs = Outputs::open(&args.outputs)?;
+    outputs.finish(Gate::Time, report(args))
+}
+
+fn report(args: &CriterionArgs) -> Result<GateReport> {
     let head = listed(&args.list)?;
     let base = args.base_list.as_deref().map(listed).transpose()?;
     let since = fs::metadata(&args.list).and_then(|file| file.modified());
@@ -36,7 +40,6 @@ pub(crate) fn criterion(args: &CriterionArgs) -> Result<Verdict> {
     let mut results = Vec::new();
     collect(&args.results, &args.baseline, since, &mut results)?;
     let unlisted = results.iter().filter(|result| !head.contains(&result.id)).count();
-    let run = Run { version: env!("CARGO_PKG_VERSION").to_owned(), revision: None, at: None };
     let findings = criterion::judge(base.as_deref(), &head, &results);
     let mut notes = vec!["times are told and not judged: `gradchain gate time` judges".to_owned()];
     if unlisted > 0 {
@@ -45,7 +48,7 @@ pub(crate) fn criterion(args: &CriterionArgs) -> Result<Verdict> {
             args.results.display()
         ));
     }
-    outputs.tell(&GateReport { gate: Gate::Time, run, findings, notes })
+    Ok(GateReport { gate: Gate::Time, run: this_run(Path::new(".")), findings, notes })
 }
 
 fn listed(file: &Path) -> Result<Vec<String>> {

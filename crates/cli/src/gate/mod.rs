@@ -2,6 +2,7 @@
 //!
 //! Each subcommand has a file of its own, which measures or reads what `gradchain_gate` judges; [`outputs`] tells the verdicts.
 
+mod baseline;
 mod bless;
 mod calibrate;
 mod count;
@@ -17,6 +18,8 @@ mod server;
 mod session;
 mod time;
 mod works;
+
+pub(crate) use drift::check;
 
 use crate::Verdict;
 use anyhow::Result;

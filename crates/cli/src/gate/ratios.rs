@@ -1,16 +1,16 @@
 //! `gradchain gate ratios`: claims about speeds, held against one run in which both sides take turns.
 
 use crate::Verdict;
-use crate::gate::outputs::{OutputArgs, Outputs};
+use crate::gate::outputs::{OutputArgs, Outputs, this_run};
 use crate::gate::server::{Program, Server, Trouble, processors};
 use crate::gate::session::calls;
 use crate::run::progress;
 use anyhow::{Context, Result, bail};
 use gradchain_arith::{ISA_NAMES, Isa};
 use gradchain_gate::time::{Claim, Claims, Listed, Schedule, judge_claim, median};
-use gradchain_gate::{Effect, Figure, Finding, Gate, GateReport, Level, Place, Run, Verdict as Judgement};
+use gradchain_gate::{Effect, Figure, Finding, Gate, GateReport, Level, Place, Verdict as Judgement};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,10 @@ const ROUNDS: usize = 9;
 
 pub(crate) fn ratios(args: &RatiosArgs) -> Result<Verdict> {
     let outputs = Outputs::open(&args.outputs)?;
+    outputs.finish(Gate::Ratios, report(args))
+}
+
+fn report(args: &RatiosArgs) -> Result<GateReport> {
     let place = args.file.display().to_string();
     let text = fs::read_to_string(&args.file).with_context(|| place.clone())?;
     let claims = Claims::parse(&text).with_context(|| place.clone())?.claims;
@@ -61,7 +65,7 @@ pub(crate) fn ratios(args: &RatiosArgs) -> Result<Verdict> {
         }
     }
     let isa = Isa::choose()?.name();
-    let run = Run { version: env!("CARGO_PKG_VERSION").to_owned(), revision: None, at: None };
+    let run = this_run(Path::new("."));
     let mut report = GateReport { gate: Gate::Ratios, run, findings: Vec::new(), notes: Vec::new() };
     report.notes.push(format!("instruction set {isa}"));
     let made_for = |claim: &&Claim| {
@@ -80,7 +84,7 @@ pub(crate) fn ratios(args: &RatiosArgs) -> Result<Verdict> {
         let line = text.lines().position(|line| line.contains(claim.name.as_str())).map(|at| at + 1);
         report.findings.push(finding(claim, measured, of_isa.len(), Place { file: place.clone(), line }));
     }
-    outputs.tell(&report)
+    Ok(report)
 }
 
 /// The natural logarithms of the ratio of each claim, one a respawn; or why there are none.

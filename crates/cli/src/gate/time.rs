@@ -1,7 +1,7 @@
 //! `gradchain gate time`.
 
 use crate::Verdict;
-use crate::gate::outputs::{OutputArgs, Outputs};
+use crate::gate::outputs::{OutputArgs, Outputs, this_run};
 use crate::gate::programs::Pair;
 use crate::gate::server::{Server, processors};
 use crate::gate::session::{Programs, Session, State};
@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use gradchain_gate::time::{
     Clock, Effort, Inventory, Judged, Kind, Limits, Listed, Series, Test, decide, inventory,
 };
-use gradchain_gate::{Effect, Figure, Finding, Gate, GateReport, Level, Run, Verdict as Judgement};
+use gradchain_gate::{Effect, Figure, Finding, Gate, GateReport, Level, Verdict as Judgement};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much wider the limits are where processes cannot be bound to a processor.
@@ -64,8 +65,9 @@ fn percent(text: &str) -> Result<f64, String> {
 
 pub(crate) fn time(args: &TimeArgs) -> Result<Verdict> {
     let outputs = Outputs::open(&args.outputs)?;
-    let pair = Pair::find(&args.base, &args.head, args.own_locks)?;
-    outputs.tell(&report(&pair, &args.measure)?)
+    let report =
+        Pair::find(&args.base, &args.head, args.own_locks).and_then(|pair| report(&pair, &args.measure));
+    outputs.finish(Gate::Time, report)
 }
 
 /// The tests of a run: which work, by which clock, and what was measured.
@@ -81,8 +83,12 @@ pub(crate) struct Measured {
 /// Measures and judges a pair.
 pub(crate) fn report(pair: &Pair, args: &MeasureArgs) -> Result<GateReport> {
     let found = lists(&pair.programs, &args.ids, Duration::from_secs(args.timeout.into()))?;
-    let run = Run { version: env!("CARGO_PKG_VERSION").to_owned(), revision: None, at: None };
-    let mut report = GateReport { gate: Gate::Time, run, findings: Vec::new(), notes: Vec::new() };
+    let mut report = GateReport {
+        gate: Gate::Time,
+        run: this_run(Path::new(".")),
+        findings: Vec::new(),
+        notes: Vec::new(),
+    };
     report.notes.push(format!("base: {}; head: {}", pair.names[0], pair.names[1]));
     inventory_findings(&found, &mut report.findings);
     if pair.same_bytes {
@@ -96,6 +102,18 @@ pub(crate) fn report(pair: &Pair, args: &MeasureArgs) -> Result<GateReport> {
     }
     let measured = measure(&pair.programs, found.common, args);
     report.notes.extend(measured.notes.iter().cloned());
+    let differ: Vec<&str> = measured
+        .states
+        .iter()
+        .filter(|state| state.same_result() == Some(false))
+        .map(|state| state.work.id.as_str())
+        .collect();
+    if let Some(first) = differ.first() {
+        report.notes.push(format!(
+            "base and head give different results in {} works, first in {first}: `gate drift` tells which are better",
+            differ.len()
+        ));
+    }
     findings(&measured, &mut report.findings);
     Ok(report)
 }
@@ -267,12 +285,6 @@ fn judged_finding(state: &State, clock: Clock, judged: &Judged) -> Finding {
         found.figures.push(figure("time", "ns a call", base, head, Effect::Neutral));
     }
     if state.same_result() == Some(false) {
-        let differs = "base and head give different results (gate drift tells which is better)";
-        found.message = if found.message.is_empty() {
-            differs.to_owned()
-        } else {
-            format!("{}; {differs}", found.message)
-        };
         found.figures.push(figure("result", "", None, Some("differs".to_owned()), Effect::Neutral));
     }
     let ratio = 1.0 + judged.slower;
