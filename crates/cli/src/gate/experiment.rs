@@ -113,6 +113,7 @@ fn summary(
         let of_clock = || tallies.iter().filter(move |((_, of), _)| *of == clock).map(|(_, tally)| tally);
         let deviations: Vec<f64> =
             of_clock().map(|tally| 100.0 * standard_deviation(&tally.slower)).collect();
+        let deviations: Vec<f64> = deviations.into_iter().filter(|x| x.is_finite()).collect();
         let Some(middle) = median(&deviations) else { continue };
         let worst = deviations.iter().copied().fold(0.0, f64::max);
         let count = |verdict| -> u32 { of_clock().filter_map(|tally| tally.verdicts.get(&verdict)).sum() };

@@ -110,6 +110,8 @@ impl Checkout {
         }
         let mut build = Command::new(cargo);
         build.args(BUILD).current_dir(&source).env("CARGO_TARGET_DIR", self.place.join("build"));
+        // Programs are copied often; the symbols stay, for `gate count`.
+        build.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
         build.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
         // Its messages are the user's; standard output is the gate's.
         let status = build.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cargo")?;
@@ -186,15 +188,16 @@ impl Pair {
         let same_bytes = read(base)? == read(head)?;
         let folder = std::env::temp_dir().join(format!("gradchain-gate-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let program = |role: &'static str| Program { role, path: folder.join(role), arguments: Vec::new() };
-        let pair = Pair {
-            programs: [program("base"), program("copy"), program("head")],
-            names,
-            same_bytes,
-            folder: folder.clone(),
+        let program = |role: &'static str, source: &Path| Program {
+            role,
+            source: source.to_owned(),
+            path: folder.join(role),
+            arguments: Vec::new(),
         };
-        for (from, program) in [base, base, head].into_iter().zip(&pair.programs) {
-            copied(from, &program.path).with_context(|| program.path.display().to_string())?;
+        let programs = [program("base", base), program("copy", base), program("head", head)];
+        let pair = Pair { programs, names, same_bytes, folder: folder.clone() };
+        for program in &pair.programs {
+            copied(&program.source, &program.path).with_context(|| program.path.display().to_string())?;
         }
         Ok(pair)
     }

@@ -42,11 +42,8 @@ fn report(args: &RatiosArgs) -> Result<GateReport> {
     let place = args.file.display().to_string();
     let text = fs::read_to_string(&args.file).with_context(|| place.clone())?;
     let claims = Claims::parse(&text).with_context(|| place.clone())?.claims;
-    let program = Program {
-        role: "program",
-        path: std::env::current_exe().context("the file of this program")?,
-        arguments: Vec::new(),
-    };
+    let own = std::env::current_exe().context("the file of this program")?;
+    let program = Program { role: "program", source: own.clone(), path: own, arguments: Vec::new() };
     let timeout = Duration::from_secs(args.timeout.into());
     let works = Server::start(&program, None, timeout).and_then(|mut server| server.list());
     let works = works.map_err(|trouble| anyhow::anyhow!("{trouble}"))?;

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 pub(crate) struct Program {
     /// `base`, `copy` or `head`.
     pub(crate) role: &'static str,
-    /// The file.
+    /// The program.
+    pub(crate) source: PathBuf,
+    /// The copy of it that is run.
     pub(crate) path: PathBuf,
     /// Arguments after `gate serve`: slowdowns of an experiment.
     pub(crate) arguments: Vec<String>,
@@ -212,8 +214,12 @@ pub(crate) fn processors() -> Result<Vec<usize>, String> {
     if cpus.is_empty() { Err("no processor is allowed to this process".to_owned()) } else { Ok(cpus) }
 }
 
-/// A copy of a program, in another file, whose pages lie elsewhere in memory.
+/// A copy of a program, in a new file, whose pages lie elsewhere in memory.
 pub(crate) fn copied(program: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(to) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
     // A hard link or a clone of the blocks would share what is to differ: the pages of the file in memory.
     let bytes = std::fs::read(program)?;
     std::fs::write(to, bytes)?;

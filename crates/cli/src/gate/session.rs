@@ -1,6 +1,6 @@
 //! Measuring: processes are started, run in turn, and started again.
 
-use crate::gate::server::{Program, Server, Trouble};
+use crate::gate::server::{Program, Server, Trouble, copied};
 use gradchain_gate::time::{Clock, Effort, Kind, Listed, Round, Schedule, Series, Took, median, medians};
 use std::time::{Duration, Instant};
 
@@ -93,16 +93,27 @@ impl State {
 /// A set of processes that live and end together. Without an entry: they are to be started.
 struct Respawn {
     cpu: Option<usize>,
+    /// In which they are started: the first finds another memory than the last.
+    order: [usize; 3],
     servers: Option<[Server; 3]>,
 }
 
 impl Session<'_> {
-    fn spawn(&self, cpu: Option<usize>) -> Result<[Server; 3], (&'static str, Trouble)> {
+    /// Starts the three programs, in the given order.
+    fn spawn(&self, cpu: Option<usize>, order: [usize; 3]) -> Result<[Server; 3], (&'static str, Trouble)> {
         let start = |program: &Program| {
-            Server::start(program, cpu, self.timeout).map_err(|trouble| (program.role, trouble))
+            // Where the pages of a file lie in memory is luck, too, and lasts as long as the file.
+            copied(&program.source, &program.path)
+                .map_err(|e| Trouble::NoServer(format!("{}: {e}", program.path.display())))
+                .and_then(|()| Server::start(program, cpu, self.timeout))
+                .map_err(|trouble| (program.role, trouble))
         };
-        let [base, copy, head] = self.programs;
-        Ok([start(base)?, start(copy)?, start(head)?])
+        let mut servers = [None, None, None];
+        for at in order {
+            servers[at] = Some(start(&self.programs[at])?);
+        }
+        let [Some(base), Some(copy), Some(head)] = servers else { unreachable!("an order has all three") };
+        Ok([base, copy, head])
     }
 
     fn processor(&self, kind: Kind, respawn: usize) -> Option<usize> {
@@ -117,7 +128,7 @@ impl Session<'_> {
     /// Finds out how many calls make a burst, and how long a round takes. Works that cannot be measured are given up here.
     pub(crate) fn prepare(&self, states: &mut [State]) {
         for kind in [Kind::Pinned, Kind::Threaded, Kind::Streaming] {
-            let mut respawn = Respawn { cpu: self.processor(kind, 0), servers: None };
+            let mut respawn = Respawn { cpu: self.processor(kind, 0), order: [0, 1, 2], servers: None };
             for state in states.iter_mut().filter(|state| state.work.kind == kind) {
                 self.attempt(&mut respawn, state, |servers, state| {
                     state.calls = calls(&mut servers[0], &state.work.id).map_err(|trouble| (0, trouble))?;
@@ -155,7 +166,9 @@ impl Session<'_> {
                 let mut order: Vec<usize> =
                     (0..which.len()).filter(|&at| states[which[at]].work.kind == kind).collect();
                 schedule.shuffle(&mut order);
-                let mut respawn = Respawn { cpu: self.processor(kind, number), servers: None };
+                let mut starts = [0, 1, 2];
+                schedule.shuffle(&mut starts);
+                let mut respawn = Respawn { cpu: self.processor(kind, number), order: starts, servers: None };
                 for at in order {
                     if Instant::now() >= self.deadline {
                         return series;
@@ -200,7 +213,7 @@ impl Session<'_> {
             return;
         }
         if respawn.servers.is_none() {
-            match self.spawn(respawn.cpu) {
+            match self.spawn(respawn.cpu, respawn.order) {
                 Ok(servers) => respawn.servers = Some(servers),
                 Err(trouble) => {
                     state.trouble = Some(trouble);

@@ -171,24 +171,41 @@ pub(crate) fn measure(programs: &Programs, works: Vec<Listed>, args: &MeasureArg
         }
     }
     let stage_one = began.elapsed();
-    let left = budget.saturating_sub(stage_one);
-    let deciding = session.stage(2, &mut states, &again, Effort::DECIDING, left, &|| bar.inc(1));
-    for (&i, series) in again.iter().zip(deciding) {
-        let tests = tests.iter_mut().zip(&of).filter(|(_, of)| of.0 == i);
-        for ((test, _), series) in tests.zip(series) {
-            // Without a respawn it has not been measured again.
-            test.deciding = Some(series).filter(|series| !series.head.is_empty());
+    let routed = again.len();
+    let mut judged = Vec::new();
+    for look in 1..=Limits::LOOKS {
+        if again.is_empty() || Instant::now() >= session.deadline {
+            break;
         }
+        bar.set_length((Effort::ROUTING.respawns + look * Effort::DECIDING.respawns) as u64);
+        let left = budget.saturating_sub(began.elapsed());
+        let deciding =
+            session.stage(1 + look as u64, &mut states, &again, Effort::DECIDING, left, &|| bar.inc(1));
+        for (&i, series) in again.iter().zip(deciding) {
+            let tests = tests.iter_mut().zip(&of).filter(|(_, of)| of.0 == i);
+            for ((test, _), series) in tests.zip(series) {
+                // Without a respawn it has not been measured again.
+                if !series.head.is_empty() {
+                    test.deciding.get_or_insert_default().extend(series);
+                }
+            }
+        }
+        judged = decide(&tests);
+        let unclear = judged.iter().zip(&of).filter(|(judged, _)| judged.verdict == Judgement::Inconclusive);
+        again = unclear.map(|(_, &(i, _))| i).filter(|&i| states[i].trouble.is_none()).collect();
+        again.dedup();
+    }
+    if judged.is_empty() {
+        judged = decide(&tests);
     }
     bar.finish_and_clear();
     notes.push(format!(
         "{} works in {:.0} s, of which {} stood out and were measured again in {:.0} s",
         states.len(),
         began.elapsed().as_secs_f64(),
-        again.len(),
+        routed,
         began.elapsed().saturating_sub(stage_one).as_secs_f64(),
     ));
-    let judged = decide(&tests);
     Measured { states, tests, of, judged, notes }
 }
 

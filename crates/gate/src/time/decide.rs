@@ -23,6 +23,9 @@ impl Limits {
     /// For processor time on a processor of one's own choice.
     pub const PINNED: Limits =
         Limits { threshold: 0.015, routing: 0.01, null: 0.01, resolution: 0.05, error: 0.01 };
+    /// How often a work that is inconclusive may be looked at, with more respawns each time. Each look has its share of the error (Bonferroni), so that
+    /// looking again does not make alarms of noise.
+    pub const LOOKS: usize = 3;
     /// The confidence of an interval is 1 minus twice this.
     pub const INTERVAL_ERROR: f64 = 0.05;
 
@@ -59,7 +62,7 @@ pub struct Test {
     pub limits: Limits,
     /// The first stage.
     pub routing: Series,
-    /// The second stage, for what was routed.
+    /// The second stage, for what was routed: all its looks together.
     pub deciding: Option<Series>,
 }
 
@@ -85,7 +88,7 @@ pub struct Judged {
 /// Decides all tests of a run, which are one family.
 ///
 /// `Worse` takes three things, in the second stage: the median slowdown is beyond the threshold; if the null is beyond its limit, by more than the null;
-/// and the exact sign test over respawns rejects "at most half the threshold". A median beyond the threshold without the rest is
+/// and the exact sign test over respawns rejects "at most half the threshold", with a p value of at most the error over [`Limits::LOOKS`]. A median beyond the threshold without the rest is
 /// `Inconclusive`, and so are a null beyond its limit, a test that was routed and not measured again, and one that cannot exclude slowdowns beyond the resolution.
 /// `Better` is `Worse` the other way round.
 pub fn decide(tests: &[Test]) -> Vec<Judged> {
@@ -110,6 +113,7 @@ pub fn decide(tests: &[Test]) -> Vec<Judged> {
 
 fn one(test: &Test, p_slower: f64, p_faster: f64) -> Judged {
     let Limits { threshold, null: null_limit, resolution, error, .. } = test.limits;
+    let error = error / Limits::LOOKS as f64;
     let series = test.deciding.as_ref().unwrap_or(&test.routing);
     let between = interval(&series.head, Limits::INTERVAL_ERROR);
     let (lower, upper) =

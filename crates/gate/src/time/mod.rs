@@ -7,12 +7,13 @@
 //! With b, c, h the times that the base, its copy and the head took in a round,
 //!
 //! ```text
-//! head = ln h - (ln b + ln c) / 2        how much slower the head is
-//! null = ln c - ln b                     the same question, where the answer is known to be 0
+//! head = ln h - ln b        how much slower the head is
+//! null = ln c - ln b        the same question, where the answer is known to be 0
 //! ```
 //!
-//! The two are uncorrelated when the three times have the same variance, so the null is a control and not an echo. Time is the
-//! processor time of the whole process, in which what others do on the machine counts for nothing but caches and clock rate; works on several
+//! If nothing differs, the programs can be exchanged, and both are as often positive as negative, however noise is distributed: that is all the sign test asks
+//! for. (The mean of ln b and ln c in place of ln b would have less noise, and a bias: noise is skewed, and the mean of two is more often late than one.) Time
+//! is the processor time of the whole process, in which what others do on the machine counts for nothing but caches and clock rate; works on several
 //! threads are judged by the time that passes as well.
 //!
 //! Two stages: the first looks at every work and routes what stands out ([`Limits::routes`]), the second measures those again, from nothing, and its
