@@ -18,6 +18,7 @@ mod number;
 mod output;
 mod pairing;
 mod rows;
+pub mod time;
 mod verdict;
 
 pub use blessing::{BLESSING_SCHEMA_VERSION, Blessing, Refusal};

@@ -6,12 +6,18 @@ mod baseline;
 mod bless;
 mod calibrate;
 mod count;
+mod criterion;
 mod drift;
+mod experiment;
 mod outputs;
+mod programs;
 mod ratios;
 mod schema;
 mod serve;
+mod server;
+mod session;
 mod time;
+mod works;
 
 pub(crate) use drift::check;
 
@@ -33,11 +39,16 @@ pub(crate) enum GateCommand {
     Ratios(ratios::RatiosArgs),
     /// Judge instructions of two revisions, where valgrind is
     Count(count::CountArgs),
+    /// Tell the fresh results of `cargo bench`, and demand that none is missing or stale
+    Criterion(criterion::CriterionArgs),
     /// Describe the files that the gates write, as a JSON schema
     Schema,
     /// Time benches on demand for `gate time`: requests on standard input, times on standard output
     #[command(hide = true)]
     Serve(serve::ServeArgs),
+    /// Run the time gate many times, beside busy processes, on a program and itself, or itself slowed down
+    #[command(hide = true)]
+    Experiment(experiment::ExperimentArgs),
 }
 
 pub(crate) fn gate(command: &GateCommand) -> Result<Verdict> {
@@ -48,7 +59,9 @@ pub(crate) fn gate(command: &GateCommand) -> Result<Verdict> {
         GateCommand::Calibrate(args) => calibrate::calibrate(args),
         GateCommand::Ratios(args) => ratios::ratios(args),
         GateCommand::Count(args) => count::count(args),
+        GateCommand::Criterion(args) => criterion::criterion(args),
         GateCommand::Schema => schema::schema(),
         GateCommand::Serve(args) => serve::serve(args),
+        GateCommand::Experiment(args) => experiment::experiment(args),
     }
 }
