@@ -9,6 +9,7 @@
 //! - [`Scaled`], [`ScaledVector`]: numbers and vectors with an exponent of their own.
 //! - [`reference_forward`], [`reference_backward`], [`weight_gradient_norm`]: the reference for a network.
 //! - [`ErrorBound`]: what the published error bound allows a linear chain. [`ProductError`]: the same with the brackets set otherwise.
+//! - [`GradedProduct`], [`LyapunovFrame`]: singular values and Lyapunov exponents of products of Jacobians of any depth.
 //! - [`compare`]: drift, bits left and other distances. [`Events`]: the layers at which something happens first.
 
 mod bound;
@@ -27,6 +28,7 @@ mod scaled;
 mod scaled_vector;
 mod slopes;
 mod smooth;
+mod spectrum;
 mod triple;
 mod weight_norms;
 mod wiring;
@@ -41,4 +43,5 @@ pub use product_error::ProductError;
 pub use reference::{Keep, ReferenceStep, ReferenceTrace, Weights, reference_backward, reference_forward};
 pub use scaled::Scaled;
 pub use scaled_vector::{ScaledVector, upstream_from_targets};
+pub use spectrum::{GradedProduct, LayerJacobian, LyapunovFrame, singular_values};
 pub use weight_norms::{bias_gradient_norm, weight_gradient_norm};

@@ -16,6 +16,7 @@
 //! NaN weight, bias or input makes every component that it reaches NaN.
 
 use crate::kernels::{Matrix, times, times_transposed};
+use crate::scaled::Scaled;
 use crate::scaled_vector::ScaledVector;
 use crate::slopes::{Slopes, activate, times_slopes};
 use crate::wiring::{Normalised, denormalise, normalise};
@@ -50,6 +51,16 @@ pub struct ReferenceTrace {
     pub values: Vec<ScaledVector>,
     /// H_d.
     pub output: ScaledVector,
+}
+
+impl ReferenceTrace {
+    /// f'(Z_t) of layer number `t`, counted from 0 at the input, each rounded to f64; none where all of them are 1.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn slopes(&self, t: usize) -> Option<Vec<Scaled>> {
+        self.slopes[t].to_scaled()
+    }
 }
 
 /// The gradient after some layers.

@@ -3,6 +3,7 @@
 use crate::double_double::DoubleDouble;
 use crate::functions::AtPoint;
 use crate::pointwise::{evaluate, hard_tanh_at, leaky_relu_at, relu_at};
+use crate::scaled::Scaled;
 use crate::scaled_vector::ScaledVector;
 use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Simd, WithSimd};
@@ -21,6 +22,19 @@ pub(crate) enum Slopes {
         /// The e.
         exponents: Vec<i64>,
     },
+}
+
+impl Slopes {
+    /// Each rounded to f64; none where all of them are 1.
+    pub(crate) fn to_scaled(&self) -> Option<Vec<Scaled>> {
+        match self {
+            Slopes::Ones => None,
+            Slopes::Steps(steps) => Some(steps.iter().map(|&x| Scaled::from(x)).collect()),
+            Slopes::Scaled { mantissas, exponents } => {
+                Some(mantissas.iter().zip(exponents).map(|(m, &e)| Scaled::new(m.hi, e)).collect())
+            }
+        }
+    }
 }
 
 /// Replaces z by f(z) and gives f'(z), as [`values_and_slopes`](crate::values_and_slopes) has them. Where z is NaN both are, and an infinite z counts

@@ -150,7 +150,9 @@ impl Axis {
     pub(crate) fn stands_in_rows_of(self, cell: &Cell) -> bool {
         let associated = match cell.measure {
             Measure::Association => true,
-            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers => false,
+            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers | Measure::Spectrum => {
+                false
+            }
             Measure::Derivative => return self.concerns_single_numbers(),
         };
         match self {

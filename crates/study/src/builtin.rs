@@ -1,11 +1,12 @@
 //! The studies that come with the program.
 
 /// Name and text of each built-in study; a new one is a directory below `reports` and a line here.
-pub const BUILTIN: [(&str, &str); 8] = [
+pub const BUILTIN: [(&str, &str); 9] = [
     ("scalar", include_str!("../../../reports/scalar/study.toml")),
     ("drift", include_str!("../../../reports/drift/study.toml")),
     ("layers", include_str!("../../../reports/layers/study.toml")),
     ("growth", include_str!("../../../reports/growth/study.toml")),
+    ("spectrum", include_str!("../../../reports/spectrum/study.toml")),
     ("remedies", include_str!("../../../reports/remedies/study.toml")),
     ("association", include_str!("../../../reports/association/study.toml")),
     ("derivative", include_str!("../../../reports/derivative/study.toml")),

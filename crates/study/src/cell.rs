@@ -2,6 +2,7 @@
 
 use crate::axis::Axis;
 use crate::gain::Gain;
+use crate::memory::widths;
 use crate::row::Value;
 use crate::widths::Widths;
 use gradchain_activations::{Activation, Path};
@@ -11,6 +12,9 @@ use gradchain_gradients::Remedy;
 use gradchain_kernels::{Association, MAX_OPTIMAL_LAYERS};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
+
+/// Rows of a cell of the measure `spectrum`, at most.
+pub(crate) const MAX_INDICES: usize = 16;
 
 /// What a cell computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,17 +31,20 @@ pub enum Measure {
     Association,
     /// The derivative of an activation at the numbers of the format: one row.
     Derivative,
+    /// Lyapunov exponents and singular values of the Jacobian: a row for each of up to 16 of them.
+    Spectrum,
 }
 
 impl Measure {
     /// All measures by name.
-    pub const NAMED: [(&'static str, Measure); 6] = [
+    pub const NAMED: [(&'static str, Measure); 7] = [
         ("chain", Measure::Chain),
         ("remedies", Measure::Remedies),
         ("growth", Measure::Growth),
         ("layers", Measure::Layers),
         ("association", Measure::Association),
         ("derivative", Measure::Derivative),
+        ("spectrum", Measure::Spectrum),
     ];
 
     /// The name in study files.
@@ -49,6 +56,7 @@ impl Measure {
             Measure::Layers => "layers",
             Measure::Association => "association",
             Measure::Derivative => "derivative",
+            Measure::Spectrum => "spectrum",
         }
     }
 }
@@ -216,6 +224,11 @@ impl Cell {
             | Measure::Association
             | Measure::Derivative => 1,
             Measure::Layers => self.layers(),
+            Measure::Spectrum => {
+                let widths = widths(self);
+                let values = widths.first().min(widths.last()).copied().unwrap_or_default();
+                values.min(MAX_INDICES)
+            }
         }
     }
 
@@ -277,7 +290,7 @@ impl Cell {
                     let message = "it has no meaning for the measure `derivative`, which looks at single numbers; leave it out";
                     (axis, message.to_owned())
                 }),
-            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers if self.association != default.association => {
+            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers | Measure::Spectrum if self.association != default.association => {
                 let (association, measure) = (self.association, self.measure.name());
                 let message = format!(
                     "`{association}` is an order for the measure `association`; the measure `{measure}` goes layer by layer: \
@@ -293,6 +306,7 @@ impl Cell {
                 );
                 Some((Axis::Remedy, message))
             }
+            Measure::Spectrum => self.beyond_one_jacobian(),
             Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers => None,
             Measure::Association if self.activation != Activation::Identity => {
                 let message = format!(
@@ -324,6 +338,25 @@ impl Cell {
             }
             Measure::Association => None,
         }
+    }
+
+    /// What the Jacobian at one input, without a gradient that passes it, has nothing to do with.
+    fn beyond_one_jacobian(&self) -> Option<(Axis, String)> {
+        let default = Cell::default();
+        let message = |text: &str, allowed: &str| {
+            format!("{text}; the measure `spectrum` looks at the Jacobian at one input: allowed: {allowed}")
+        };
+        if self.remedy != default.remedy {
+            let text = format!("`{}` treats gradients or changes the network", self.remedy);
+            return Some((Axis::Remedy, message(&text, "none")));
+        }
+        if self.batch != default.batch {
+            return Some((Axis::Batch, message(&format!("a batch of {}", self.batch), "1")));
+        }
+        if self.upstream != default.upstream {
+            return Some((Axis::Upstream, message("no upstream gradient enters it", "normal, the default")));
+        }
+        None
     }
 
     /// The value on `axis` as it stands in a row.

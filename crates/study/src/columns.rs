@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 89] = [
+pub const COLUMNS: [Column; 106] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -91,6 +91,7 @@ pub const COLUMNS: [Column; 89] = [
         meaning: "random networks that a row averages over",
     },
     result("layer", "layer", "layer of the row, counted from the input; 1 is the bottom layer"),
+    result("index", "index", "the singular value and Lyapunov exponent of the row, the largest is 1"),
     result(
         "multiply_adds",
         "multiply-adds",
@@ -234,6 +235,78 @@ pub const COLUMNS: [Column; 89] = [
         "weight_gradient_log2_norm_reference",
         "log2",
         "log2 of the Euclidean norm of dL/dW of the layer, reference",
+    ),
+    result(
+        "lyapunov",
+        "1 per layer",
+        "Lyapunov exponent: mean of the natural logarithm of the growth of the dimension of this index per layer, over the layers that have not lost it; of the network with rounded weights",
+    ),
+    result(
+        "lyapunov_stderr",
+        "1 per layer",
+        "standard error of lyapunov, from the scatter of blocks of layers",
+    ),
+    result(
+        "theory_lyapunov",
+        "1 per layer",
+        "lyapunov that theory predicts: exact at any width for linear networks; that of index 1 from the rate of growth",
+    ),
+    result(
+        "theory_lyapunov_stderr",
+        "1 per layer",
+        "standard error that theory predicts for lyapunov over as many layers",
+    ),
+    result(
+        "log2_singular_value",
+        "log2",
+        "log2 of the singular value of the Jacobian that the format computed, scaled after each layer; mean over draws",
+    ),
+    result(
+        "log2_singular_value_reference",
+        "log2",
+        "log2 of the singular value of the Jacobian for the same rounded weights and input; mean over draws",
+    ),
+    result(
+        "singular_value_bits",
+        "bits",
+        "-log2 of the relative error of the computed singular value, rms over draws, at least 0, at most the precision of the format",
+    ),
+    result(
+        "log2_condition",
+        "log2",
+        "log2 of the largest over the smallest computed singular value, mean over draws; in the row of index 1",
+    ),
+    result("log2_condition_reference", "log2", "the same of the reference; in the row of index 1"),
+    result(
+        "rank",
+        "dimensions",
+        "singular values of the reference that are not 0, least over draws; in the row of index 1",
+    ),
+    result(
+        "stable_rank",
+        "dimensions",
+        "sum of the squared singular values of the reference over the largest square, mean over draws; in the row of index 1",
+    ),
+    result(
+        "largest_square",
+        "1",
+        "largest squared singular value of the reference over the mean of all of them, each a mean over draws; in the row of index 1",
+    ),
+    result(
+        "theory_largest_square",
+        "1",
+        "largest_square that theory predicts at infinite width; at finite width it is lower by the order of n^(-2/3)",
+    ),
+    result(
+        "second_moment",
+        "1",
+        "mean fourth power of the singular values of the reference over the square of their mean square, each a mean over draws; in the row of index 1",
+    ),
+    result("second_moment_stderr", "1", "standard error of second_moment, from the scatter of the draws"),
+    result(
+        "theory_second_moment",
+        "1",
+        "second_moment that theory predicts: exact at any width for linear and ReLU networks with normal weights, infinite width for others",
     ),
     result(
         "inputs",

@@ -32,6 +32,8 @@ const REFERENCE: f64 = 2e-9;
 const WEIGHT: f64 = 20e-9;
 /// What is seen of one unit of one sample at one layer: events, and the reference's activation.
 const UNIT: f64 = 150e-9;
+/// Steps of the decompositions of a product for each of its multiply-adds, as steps of the reference.
+const SPECTRUM: f64 = 6.0;
 /// A layer, however narrow.
 const LAYER: f64 = 400e-9;
 /// A number at which the measure `derivative` looks.
@@ -45,6 +47,7 @@ pub fn cost(cell: &Cell) -> Cost {
     let weights: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
     let units: f64 = widths.iter().map(|&n| n as f64).sum();
     let layers = widths.len().saturating_sub(1) as f64;
+    let widest = widths.iter().copied().max().unwrap_or_default() as f64;
     let forward = match is_linear(cell) {
         true => 0.0,
         false => 1.0,
@@ -54,6 +57,8 @@ pub fn cost(cell: &Cell) -> Cost {
         Measure::Chain | Measure::Remedies => (forward + 1.0, 2.0 * (forward + 1.0)),
         Measure::Growth => (forward + 1.0, 0.0),
         Measure::Layers => (3.0, 6.0),
+        // Products with whole matrices, and their decompositions twice.
+        Measure::Spectrum => (widest / batch, SPECTRUM * widest / batch),
         Measure::Association => (orders(cell, &widths) / (batch * weights).max(1.0), 3.0),
         Measure::Derivative => {
             return Cost { multiply_adds: 0.0, bytes, seconds: POINT * numbers(cell.format) };

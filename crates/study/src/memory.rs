@@ -63,6 +63,7 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
     let layers = widths.len().saturating_sub(1) as f64;
     let units: f64 = widths.iter().map(|&n| n as f64).sum();
     let weights: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
+    let widest = widths.iter().fold(0.0, |most: f64, &n| most.max(n as f64));
     let number = bytes_of_number(cell);
     let rest = match &cell.gain {
         Some(Gain::Constant(_) | Gain::Alternating(..)) if widths.iter().all(|&n| n == 1) => F64,
@@ -97,6 +98,8 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
         Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE + wiring, layers, 0.0),
         // The magnitudes of the weights; intermediate products, and one of them as f64.
         Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
+        // The slopes; the layers' logarithms and some squares of the widest layer.
+        Measure::Spectrum => (0.0, trace + slope, 0.0, 24.0 * F64 * widest * widest),
         Measure::Derivative => unreachable!("it has no network"),
     };
     weights * (F64 + rest + number + F64 + weight)

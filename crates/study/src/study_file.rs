@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! question = "At which depth does each format overflow?"
-//! measure = "chain"              # or "remedies", "growth", "layers", "association", "derivative"
+//! measure = "chain"              # or "remedies", "growth", "layers", "association", "derivative", "spectrum"
 //! draws = 8                      # random networks to average over; 1 if absent
 //! seed = 1                       # 1 if absent
 //! columns = ["format", "drift"]  # what a table shows; all that is not null if absent

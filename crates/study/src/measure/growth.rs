@@ -71,9 +71,9 @@ fn row_of(draws: &[Vec<Sample>]) -> Row {
 }
 
 /// A sum over samples over another one, and its standard error from the scatter of the networks: none where there is one network.
-struct Ratio {
-    value: f64,
-    standard_error: Option<f64>,
+pub(super) struct Ratio {
+    pub(super) value: f64,
+    pub(super) standard_error: Option<f64>,
 }
 
 impl Ratio {
@@ -81,7 +81,7 @@ impl Ratio {
     ///
     /// The standard error is that of the ratio estimator with networks for clusters (Cochran 1977, "Sampling techniques", section 9A): the networks that count
     /// for more, with more samples or more layers, weigh more.
-    fn of(networks: &[Vec<(f64, f64)>]) -> Option<Ratio> {
+    pub(super) fn of(networks: &[Vec<(f64, f64)>]) -> Option<Ratio> {
         let samples = || networks.iter().flatten();
         let count: f64 = samples().map(|(_, n)| n).sum();
         if count == 0.0 {

@@ -2,7 +2,7 @@
 //!
 //! [`chain`] looks at whole chains, also at what a remedy does to them, [`layers`] at every layer of a network on real digits, [`association`] at
 //! chains multiplied in other orders. These compute the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
-//! slopes of an activation at single numbers; [`growth`] has no reference: it holds rates against theory. To add a measure: a file here, and the variant that the compiler
+//! slopes of an activation at single numbers; [`growth`] has no reference: it holds rates against theory, and [`spectrum`] exponents and singular values of whole Jacobians. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
 
 mod arithmetic;
@@ -14,6 +14,7 @@ mod layers;
 mod network;
 mod prediction;
 mod sample;
+mod spectrum;
 
 use crate::cell::{Cell, Measure};
 use crate::row::Row;
@@ -44,5 +45,6 @@ pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         Measure::Layers => layers::measure(cell, isa),
         Measure::Association => association::measure(cell, isa),
         Measure::Derivative => derivative::measure(cell, isa),
+        Measure::Spectrum => spectrum::measure(cell, isa),
     }
 }

@@ -9,10 +9,11 @@ use crate::row::Row;
 use gradchain_chain::{Upstream, Wiring};
 use gradchain_gradients::Remedy;
 use gradchain_theory::finite_width::log_variance_coefficient;
+use gradchain_theory::moments::moments;
 use gradchain_theory::normalisation::{batch_norm_factor, linear_batch_norm_factor, rms_norm_factor};
 use gradchain_theory::products::{Ensemble, NormLaw, square_chain};
 use gradchain_theory::residual::linear_law;
-use gradchain_theory::{Activation, MeanField, TheoryError};
+use gradchain_theory::{Activation, MeanField, TheoryError, lyapunov, singular_values};
 use std::f64::consts::LN_2;
 
 /// The law of ln of the squared norm of the gradient at the bottom over that at the top.
@@ -33,13 +34,11 @@ impl Prediction {
 
     /// Writes the prediction into the row of `cell`. What a rate scatters by is known for one sample of each network: the samples of a batch share its weights.
     pub(super) fn set(&self, row: &mut Row, cell: &Cell) {
-        let layers = cell.depth as f64;
         row.set("theory_rate_log2", self.rate_log2(cell));
         row.set("theory_mean_ln_norm2", self.mean);
         if let Some(variance) = self.variance {
             if cell.batch == 1 {
-                let error = (variance / cell.draws as f64).sqrt();
-                row.set("theory_rate_stderr", error / (2.0 * LN_2 * layers));
+                row.set("theory_rate_stderr", self.rate_standard_error(variance, cell));
             }
             row.set("theory_var_ln_norm2", variance);
         }
@@ -47,6 +46,11 @@ impl Prediction {
             // Adding zero drops the sign of -0.
             row.set("theory_dead_fraction", dead + 0.0);
         }
+    }
+
+    /// What rate_log2 of one sample of each network scatters by, in log2 per layer.
+    fn rate_standard_error(&self, variance: f64, cell: &Cell) -> f64 {
+        (variance / cell.draws as f64).sqrt() / (2.0 * LN_2 * cell.depth as f64)
     }
 
     fn of_law(law: NormLaw) -> Prediction {
@@ -140,4 +144,97 @@ fn plain(
             })
         }
     }
+}
+
+/// What theory says about the spectrum of the Jacobian of a cell.
+pub(super) struct SpectrumPrediction {
+    /// The activation of theory, where the network is square and drawn.
+    network: Option<(Activation, Ensemble, f64, f64)>,
+    /// The growth of a vector, which is that of the first dimension.
+    growth: Option<Prediction>,
+}
+
+impl SpectrumPrediction {
+    pub(super) fn of(cell: &Cell) -> SpectrumPrediction {
+        let square =
+            cell.gain.is_none() && cell.widths.is_none() && cell.depth > 0 && cell.weight_scale > 0.0;
+        let activation = cell.activation.name().parse().ok().filter(|_| square);
+        let network = activation.zip(variances(cell)).map(|(activation, (e, w, b))| (activation, e, w, b));
+        SpectrumPrediction { network, growth: predict(cell) }
+    }
+
+    /// Writes λ_k, and what it scatters by over the layers of all draws.
+    pub(super) fn set_exponent(&self, row: &mut Row, cell: &Cell, k: usize) {
+        let Some((activation, ensemble, variance, _)) = self.network else { return };
+        let layers = cell.depth as f64 * cell.draws as f64;
+        let (exponent, error) = match (activation, ensemble, &self.growth) {
+            (Activation::Identity, Ensemble::Gaussian, _) => {
+                let exponent = lyapunov::exponent(cell.width, k, variance).ok();
+                // The standard error over one layer, over the root of their number.
+                let one = lyapunov::standard_error(cell.width, k, 1).ok();
+                (exponent, one.map(|error| error / layers.sqrt()))
+            }
+            (Activation::Identity, Ensemble::Orthogonal, _) => (Some(0.5 * libm::log(variance)), Some(0.0)),
+            (_, _, Some(growth)) if k == 1 => {
+                let error = growth.variance.map(|v| LN_2 * growth.rate_standard_error(v, cell));
+                (Some(LN_2 * growth.rate_log2(cell)), error)
+            }
+            _ => return,
+        };
+        if let Some(exponent) = exponent {
+            row.set("theory_lyapunov", exponent);
+            if let Some(error) = error {
+                row.set("theory_lyapunov_stderr", error);
+            }
+        }
+    }
+
+    /// Writes the second moment and the edge.
+    pub(super) fn set_moments(&self, row: &mut Row, cell: &Cell) {
+        let Some((activation, ensemble, weights, biases)) = self.network else { return };
+        // The fraction of slopes that are 1, where the others are 0.
+        let active = match activation.homogeneous_slopes() {
+            Some((1.0, _)) => Some(1.0),
+            Some((0.0, _)) if biases == 0.0 => Some(0.5),
+            Some(_) | None => None,
+        };
+        let moment = match (active, ensemble) {
+            (Some(active), Ensemble::Gaussian) => {
+                singular_values::second_moment(cell.width, cell.depth, active)
+            }
+            (Some(active), Ensemble::Orthogonal) => singular_values::moment(ensemble, cell.depth, active, 2),
+            (None, _) => wide_second_moment(activation, ensemble, weights, biases, cell.depth),
+        };
+        if let Ok(moment) = moment
+            && moment.is_finite()
+        {
+            row.set("theory_second_moment", moment);
+        }
+        if let Some(edge) =
+            active.and_then(|active| singular_values::largest(ensemble, cell.depth, active).ok())
+        {
+            row.set("theory_largest_square", edge);
+        }
+    }
+}
+
+/// One and the variances that the layers add, each at the variance of its pre-activations.
+fn wide_second_moment(
+    activation: Activation,
+    ensemble: Ensemble,
+    weights: f64,
+    biases: f64,
+    depth: usize,
+) -> Result<f64, TheoryError> {
+    let field = MeanField::from_variances(activation, weights, biases)?;
+    let mut sum = 1.0;
+    let mut last = (f64::NAN, 0.0);
+    for layer in field.transient(weights + biases, depth)? {
+        if layer.variance != last.0 {
+            let at = moments(activation, layer.variance);
+            last = (layer.variance, singular_values::variance(ensemble, 1, at.slope2, at.slope4)?);
+        }
+        sum += last.1;
+    }
+    Ok(sum)
 }
