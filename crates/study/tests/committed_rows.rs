@@ -1,5 +1,6 @@
 //! What the committed rows of the studies `drift` and `association` say, as opposed to whether they can be recomputed (`gradchain check`).
 
+use gradchain_study::{BUILTIN, Study};
 use serde_json::Value;
 
 fn rows(study: &str) -> Vec<Value> {
@@ -18,6 +19,18 @@ fn log2(value: &Value) -> f64 {
         return f64::INFINITY;
     }
     libm::log2(value.as_f64().unwrap_or_else(|| panic!("no number: {value}")))
+}
+
+/// Resuming and merging tell a cell that was cut off from a whole one by its number of rows: every measure must give as many as it says.
+#[test]
+fn every_cell_has_as_many_rows_as_it_says() {
+    for (study, text) in BUILTIN {
+        let parsed = Study::parse(study, study, text).expect("a study");
+        let cells = parsed.plan(&|path, _| Err(format!("no file is read here: {path}"))).expect("a plan");
+        let planned = cells.iter().flat_map(|cell| std::iter::repeat_n(cell.id(), cell.row_count()));
+        let measured = rows(study).into_iter().map(|row| row["cell"].as_str().expect("an id").to_owned());
+        assert!(planned.eq(measured), "{study}");
+    }
 }
 
 #[test]
