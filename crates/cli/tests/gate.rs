@@ -85,7 +85,7 @@ fn faults_in_the_measured_rows() {
     let fault = |measured: &str, code, sentence: &str| desk.fault(&rows, measured, code, sentence);
     fault(&rows, 0, "drift gate: passed: 6 cells, all the same");
     // A deleted id, a renamed id, a truncated file, a file that is gone.
-    fault(&[lines[0], lines[1], &lines[3..].concat()].concat(), 3, &format!("cell {id} was not measured"));
+    fault(&[lines[0], lines[1], &lines[3..].concat()].concat(), 3, "it was not measured");
     fault(&rows.replace(&id, "0123456789abcdef"), 2, "cell 0123456789abcdef, which is not in the study");
     fault(&rows[..rows.len() - 300], 3, "ends inside line 6");
     fault("", 3, "6 not-measured of 6 cells");

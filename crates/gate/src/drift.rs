@@ -211,7 +211,7 @@ impl Context<'_> {
             let torn = self
                 .torn
                 .map(|line| format!(": {} ends inside line {}", self.input.measured_place, line.number));
-            let message = format!("cell {} was not measured{}", cell.id, torn.unwrap_or_default());
+            let message = format!("it was not measured{}", torn.unwrap_or_default());
             return (Verdict::NotMeasured, message, Vec::new());
         }
         if let Some((line, expected)) = cell.torn.first() {

@@ -103,7 +103,7 @@ fn cells_that_appear_vanish_or_were_not_measured() {
     };
     let b = |verdict, message: &str| ("bbbb".to_owned(), verdict, message.to_owned());
     assert_eq!(one(&without_b, &text), b(Verdict::New, "it has no committed rows"));
-    assert_eq!(one(&text, &without_b), b(Verdict::NotMeasured, "cell bbbb was not measured"));
+    assert_eq!(one(&text, &without_b), b(Verdict::NotMeasured, "it was not measured"));
     let half = [&lines[..3], &lines[4..]].concat().concat();
     assert_eq!(one(&half, &text), b(Verdict::New, "1 of its rows are committed, and 2 were measured"));
     assert_eq!(one(&text, &half), b(Verdict::Missing, "2 of its rows are committed, and 1 were measured"));
@@ -127,7 +127,7 @@ fn cells_that_appear_vanish_or_were_not_measured() {
     let finding = judged(&ids, &text, torn);
     assert_eq!(the_one(&finding).verdict, Verdict::Missing, "one of two rows is there");
     let torn = &text[..lines[..4].concat().len() + 40];
-    assert_eq!(one(&text, torn).2, "cell cccc was not measured: measured ends inside line 5");
+    assert_eq!(one(&text, torn).2, "it was not measured: measured ends inside line 5");
 }
 
 #[test]
