@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Name the studies and the values of their axes
     List,
-    /// Measure the committed studies again and demand the same bytes
+    /// Measure the committed studies again and demand the same bits: `gate drift` without its options
     Check(CheckArgs),
     /// Judge what was measured against a baseline: drift exactly, time in pairs
     #[command(subcommand)]

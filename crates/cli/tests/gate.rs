@@ -85,7 +85,7 @@ fn faults_in_the_measured_rows() {
     let fault = |measured: &str, code, sentence: &str| desk.fault(&rows, measured, code, sentence);
     fault(&rows, 0, "drift gate: passed: 6 cells, all the same");
     // A deleted id, a renamed id, a truncated file, a file that is gone.
-    fault(&[lines[0], lines[1], &lines[3..].concat()].concat(), 3, &format!("cell {id} was not measured"));
+    fault(&[lines[0], lines[1], &lines[3..].concat()].concat(), 3, "it was not measured");
     fault(&rows.replace(&id, "0123456789abcdef"), 2, "cell 0123456789abcdef, which is not in the study");
     fault(&rows[..rows.len() - 300], 3, "ends inside line 6");
     fault("", 3, "6 not-measured of 6 cells");
@@ -100,7 +100,8 @@ fn faults_in_the_measured_rows() {
     fault(&with(&rows, 2, "log2_norm", "\"nan\""), 1, "to nan");
     fault(&with(&rows, 2, "log2_norm", "\"inf\""), 1, "log2_norm changed from");
     let drift: f64 = lines[2].split("\"drift\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-    fault(&with(&rows, 2, "drift", &(drift * 100.0).to_string()), 1, "which rule bits-are-of-drift forbids");
+    fault(&with(&rows, 2, "drift", &(drift * 100.0).to_string()), 1, "is above theory_bound");
+    fault(&with(&rows, 2, "bits_left", "1238"), 1, "which rule bits-are-of-drift forbids");
     let up = f64::from_bits(drift.to_bits() + 1).to_string();
     fault(&with(&rows, 2, "drift", &up), 1, "drift rose from");
     let down = f64::from_bits(drift.to_bits() - 1).to_string();

@@ -206,7 +206,7 @@ impl Rule {
                     };
                     Some(Number::Finite { mantissa, exp2: exp2 + shift })
                 }
-                other => Some(other),
+                other @ (Number::Nan | Number::Infinite { .. }) => Some(other),
             },
             Limit::Logarithm { minus_log2 } => match fields.get(minus_log2).and_then(Number::read)? {
                 Number::Finite { mantissa, exp2 } if mantissa > 0.0 => {

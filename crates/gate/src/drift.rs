@@ -118,6 +118,11 @@ fn unusable_measured(input: &DriftInput<'_>, measured: &[Line]) -> Option<String
                 row.cell
             ));
         }
+        if row.fields.contains_key("timing") {
+            return Some(format!(
+                "{place}: line {number} holds a time, which differs from run to run: measure without --timing"
+            ));
+        }
         let layer = row.fields.get("layer").map(plain).unwrap_or_default();
         if let Some(first) = seen.insert((&row.cell, layer), number) {
             return Some(format!(
@@ -206,7 +211,7 @@ impl Context<'_> {
             let torn = self
                 .torn
                 .map(|line| format!(": {} ends inside line {}", self.input.measured_place, line.number));
-            let message = format!("cell {} was not measured{}", cell.id, torn.unwrap_or_default());
+            let message = format!("it was not measured{}", torn.unwrap_or_default());
             return (Verdict::NotMeasured, message, Vec::new());
         }
         if let Some((line, expected)) = cell.torn.first() {
@@ -388,9 +393,9 @@ impl<'a> Labels<'a> {
 
     fn of(&self, line: Option<&Line>) -> String {
         let Some(Ok(row)) = line.map(|line| &line.row) else { return String::new() };
-        let value = |name: &&str| match row.fields.get(*name)? {
-            serde_json::Value::Null => Some(format!("{name} none")),
-            value => Some(format!("{name} {}", plain(value))),
+        let value = |name: &&str| {
+            let value = row.fields.get(*name)?;
+            Some(format!("{name} {}", if value.is_null() { "none".to_owned() } else { plain(value) }))
         };
         self.varying.iter().filter_map(value).collect::<Vec<_>>().join(", ")
     }

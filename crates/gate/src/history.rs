@@ -143,9 +143,9 @@ fn read_line(line: &str) -> Result<PastRun, String> {
         json.get(name).and_then(Json::as_object).ok_or_else(|| format!("`{name}` is missing or no object"))
     };
     let count = |(name, n): (&String, &Json)| n.as_u64().map(|n| (name.clone(), n));
-    let level = |(id, level): (&String, &Json)| match level {
-        Json::Null => Some((id.clone(), None)),
-        level => level.as_f64().map(|level| (id.clone(), Some(level))),
+    let level = |(id, level): (&String, &Json)| {
+        let number = level.as_f64();
+        (number.is_some() || level.is_null()).then(|| (id.clone(), number))
     };
     let counts: Option<Vec<_>> = object("counts")?.iter().map(count).collect();
     let changed: Option<Levels> = object("levels")?.iter().map(level).collect();

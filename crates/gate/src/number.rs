@@ -31,12 +31,13 @@ impl Number {
             },
             Json::Object(map) => {
                 let (mantissa, shift) = (map.get("mantissa")?.as_f64()?, map.get("exp2")?.as_i64()?);
-                Some(match Number::from(mantissa) {
-                    Number::Finite { mantissa, exp2 } if mantissa != 0.0 => {
-                        Number::Finite { mantissa, exp2: exp2.saturating_add(shift) }
-                    }
-                    other => other,
-                })
+                let mut number = Number::from(mantissa);
+                if let Number::Finite { mantissa, exp2 } = &mut number
+                    && *mantissa != 0.0
+                {
+                    *exp2 = exp2.saturating_add(shift);
+                }
+                Some(number)
             }
             Json::Null | Json::Bool(_) | Json::Array(_) => None,
         }

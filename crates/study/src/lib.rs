@@ -6,12 +6,11 @@
 //!
 //! - [`Study`]: a study file; [`Study::plan`] gives its [`Cell`]s, each with a stable id.
 //! - [`measure()`]: the [`Row`]s of a cell. [`COLUMNS`]: what every field of a row means.
-//! - [`run()`]: cells in parallel, [`Record`]s in order. [`keep`]: what an interrupted run left. [`compare`]: committed against measured.
+//! - [`run()`]: cells in parallel, [`Record`]s in order. [`keep`]: what an interrupted run left.
 
 mod axis;
 mod builtin;
 mod cell;
-mod check;
 mod columns;
 mod gain;
 mod grid;
@@ -33,7 +32,6 @@ pub use gradchain_kernels::Association;
 pub use axis::Axis;
 pub use builtin::BUILTIN;
 pub use cell::{Cell, Init, Measure, NetworkFile};
-pub use check::{Difference, compare};
 pub use columns::{COLUMNS, Column, Kind, column};
 pub use gain::{Gain, Number};
 pub use grid::MAX_CELLS;

@@ -66,28 +66,29 @@ impl<'a> Outputs<'a> {
         Ok(Outputs { args, history })
     }
 
-    /// Tells the report everywhere, and gives the verdict of the program. An error instead of a report is told as a report that has no verdict, and is
-    /// the error of the program: what reads the files must not find nothing in them.
-    pub(crate) fn finish(mut self, gate: Gate, report: Result<GateReport>) -> Result<Verdict> {
-        let (report, error) = match report {
-            Ok(report) => (report, None),
-            Err(e) => (unusable(gate, format!("{e:#}")), Some(e)),
-        };
-        self.write(&report)?;
-        let mut text = gate::terminal(&report);
+    /// Tells the report everywhere, and gives the verdict of the program; an error if the input allowed none.
+    pub(crate) fn tell(mut self, report: &GateReport) -> Result<Verdict> {
+        self.write(report)?;
+        let mut text = gate::terminal(report);
         if self.args.github {
-            text += &gate::github(&report);
+            text += &gate::github(report);
         }
         say(&text)?;
-        if let Some(error) = error {
-            return Err(error);
-        }
         Ok(match report.outcome() {
             Outcome::Passed => Verdict::Passed,
             Outcome::Failed => Verdict::Failed,
             Outcome::Incomplete => Verdict::Incomplete,
-            Outcome::Unusable => bail!("{}", first_unusable(&report)),
+            Outcome::Unusable => bail!("{}", first_unusable(report)),
         })
+    }
+
+    /// [`Outputs::tell`] for a report that may have failed: an error is told as a report that has no verdict, and is the error of the program, for what
+    /// reads the files must not find nothing in them.
+    pub(crate) fn finish(self, gate: Gate, report: Result<GateReport>) -> Result<Verdict> {
+        match report {
+            Ok(report) => self.tell(&report),
+            Err(e) => self.tell(&unusable(gate, format!("{e:#}"))),
+        }
     }
 
     fn write(&mut self, report: &GateReport) -> Result<()> {

@@ -130,10 +130,8 @@ fn runs(report: &GateReport, history: &History) -> String {
 }
 
 fn item(report: &GateReport, finding: &Finding, series: &BTreeMap<String, Vec<Option<f64>>>) -> String {
-    let class = match finding.verdict {
-        Verdict::Better => "better",
-        verdict => verdict.outcome(report.gate).name(),
-    };
+    let better = finding.verdict == Verdict::Better;
+    let class = if better { "better" } else { finding.verdict.outcome(report.gate).name() };
     let label = if finding.label.is_empty() {
         String::new()
     } else {
@@ -215,7 +213,8 @@ fn course(finding: &Finding, series: &BTreeMap<String, Vec<Option<f64>>>) -> Str
     let Some(levels) = series.get(&key(finding)) else { return String::new() };
     let levels = &levels[levels.len().saturating_sub(RUNS)..];
     let known: Vec<f64> = levels.iter().copied().flatten().collect();
-    if levels.len() < 2 || known.is_empty() {
+    // A number that stood still says nothing that its figures do not.
+    if known.iter().all(|level| Some(level) == known.first()) {
         return String::new();
     }
     let (least, most) =
@@ -223,7 +222,8 @@ fn course(finding: &Finding, series: &BTreeMap<String, Vec<Option<f64>>>) -> Str
     let span = most - least;
     let place = |(i, level): (usize, f64)| {
         let x = 4.0 + (SPARK.0 - 8.0) * i as f64 / (levels.len() - 1) as f64;
-        let share = if span > 0.0 && span.is_finite() { (level - least) / span } else { 0.5 };
+        // A span beyond f64 has no shares.
+        let share = if span.is_finite() { (level - least) / span } else { 0.5 };
         (x, 4.0 + (SPARK.1 - 8.0) * (1.0 - share))
     };
     let (mut path, mut dots) = (String::new(), String::new());
@@ -244,7 +244,7 @@ fn course(finding: &Finding, series: &BTreeMap<String, Vec<Option<f64>>>) -> Str
     }
     let name = finding.level.as_ref().map_or("level", |level| &level.name);
     let text = |x: f64| short(&x.to_string());
-    let range = if span == 0.0 { text(least) } else { format!("{} to {}", text(least), text(most)) };
+    let range = format!("{} to {}", text(least), text(most));
     format!(
         "<figure><svg role=\"img\" aria-label=\"{0} over {1} runs: {range}\" width=\"{2}\" height=\"{3}\" viewBox=\"0 0 {2} {3}\"><path d=\"{path}\"/>{dots}</svg>\
          <figcaption>{0}: {range}</figcaption></figure>",

@@ -3,10 +3,13 @@
 use super::one_line;
 use crate::finding::GateReport;
 use crate::verdict::{Outcome, Verdict};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Findings shown for each group; the first ones tell what happened.
 const SHOWN: usize = 20;
+/// Findings shown of those in a group that have one verdict and one message.
+const ALIKE: usize = 3;
 
 /// The report in lines: for each group how many ids are the same and what differs, at the end the outcome.
 pub fn terminal(report: &GateReport) -> String {
@@ -14,16 +17,24 @@ pub fn terminal(report: &GateReport) -> String {
     let (one, many) = report.nouns();
     for (group, findings) in report.groups() {
         let same = findings.iter().filter(|finding| finding.verdict == Verdict::Same).count();
-        let total = findings.len();
-        let noun = if total == 1 { one } else { many };
-        let state = if same == total {
-            format!("{total} {noun}: the same")
+        let all = findings.len();
+        let noun = if all == 1 { one } else { many };
+        let state = if same == all {
+            format!("{all} {noun}: the same")
         } else {
-            format!("{same} of {total} {noun} the same")
+            format!("{same} of {all} {noun} the same")
         };
         let _ = writeln!(out, "{}: {state}", one_line(group));
         let mut differing: Vec<_> = findings.into_iter().filter(|f| f.verdict != Verdict::Same).collect();
         differing.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
+        let total = differing.len();
+        // Of many that say the same, a few do.
+        let mut alike: BTreeMap<(Verdict, &str), usize> = BTreeMap::new();
+        differing.retain(|finding| {
+            let met = alike.entry((finding.verdict, &finding.message)).or_default();
+            *met += 1;
+            *met <= ALIKE
+        });
         for finding in differing.iter().take(SHOWN) {
             let label =
                 if finding.label.is_empty() { String::new() } else { format!(" ({})", finding.label) };
@@ -38,8 +49,9 @@ pub fn terminal(report: &GateReport) -> String {
                 let _ = writeln!(out, "  {:12} {}", "", one_line(&finding.message));
             }
         }
-        if differing.len() > SHOWN {
-            let _ = writeln!(out, "  and {} more", differing.len() - SHOWN);
+        let left = total - differing.len().min(SHOWN);
+        if left > 0 {
+            let _ = writeln!(out, "  and {left} more");
         }
     }
     for note in &report.notes {

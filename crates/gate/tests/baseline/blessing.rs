@@ -77,7 +77,7 @@ fn refusals() {
     }
     let part: String = new.split_inclusive('\n').take(4).collect();
     let refusal = bless(Some(&old), &part, None, "why").unwrap_err();
-    assert_eq!(refusal.to_string(), "not everything was measured: cell cccc: cell cccc was not measured");
+    assert_eq!(refusal.to_string(), "not everything was measured: cell cccc: it was not measured");
     let foreign = new.clone() + &row("dddd", "\"draws\":1");
     assert!(matches!(bless(Some(&old), &foreign, None, "why"), Err(Refusal::NotMeasured { .. })));
 }

@@ -34,7 +34,7 @@ fn committed_rows_keep_every_limit() {
 /// the row that it ends.
 #[test]
 fn flipped_bits_of_every_committed_file_are_found() {
-    const FLIPS: usize = 15;
+    const FLIPS: usize = 10;
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     // Marsaglia's xorshift (2003): any spread over places and bits will do here.
     let mut random = || {

@@ -1,6 +1,10 @@
 //! Rows as text, and the gate on them.
 
 use gradchain_gate::{Budget, DriftInput, Finding, judge};
+use std::sync::LazyLock;
+
+/// Read once: tests judge tens of thousands of times.
+static BUDGET: LazyLock<Budget> = LazyLock::new(Budget::builtin);
 
 /// A row of the study `s`.
 pub(crate) fn row(cell: &str, fields: &str) -> String {
@@ -39,7 +43,7 @@ pub(crate) fn judge_study(
         blessed,
         schema_version: 1,
         unit: &|name| if name == "bits_left" { "bits".to_owned() } else { "1".to_owned() },
-        budget: &Budget::builtin(),
+        budget: &BUDGET,
     })
 }
 

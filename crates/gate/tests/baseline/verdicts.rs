@@ -103,7 +103,7 @@ fn cells_that_appear_vanish_or_were_not_measured() {
     };
     let b = |verdict, message: &str| ("bbbb".to_owned(), verdict, message.to_owned());
     assert_eq!(one(&without_b, &text), b(Verdict::New, "it has no committed rows"));
-    assert_eq!(one(&text, &without_b), b(Verdict::NotMeasured, "cell bbbb was not measured"));
+    assert_eq!(one(&text, &without_b), b(Verdict::NotMeasured, "it was not measured"));
     let half = [&lines[..3], &lines[4..]].concat().concat();
     assert_eq!(one(&half, &text), b(Verdict::New, "1 of its rows are committed, and 2 were measured"));
     assert_eq!(one(&text, &half), b(Verdict::Missing, "2 of its rows are committed, and 1 were measured"));
@@ -127,7 +127,7 @@ fn cells_that_appear_vanish_or_were_not_measured() {
     let finding = judged(&ids, &text, torn);
     assert_eq!(the_one(&finding).verdict, Verdict::Missing, "one of two rows is there");
     let torn = &text[..lines[..4].concat().len() + 40];
-    assert_eq!(one(&text, torn).2, "cell cccc was not measured: measured ends inside line 5");
+    assert_eq!(one(&text, torn).2, "it was not measured: measured ends inside line 5");
 }
 
 #[test]
@@ -185,6 +185,15 @@ fn input_that_allows_no_verdict() {
             text.clone(),
             "no line is a row of this version: line 1: schema_version is 7; this program reads 1",
         ),
+        (
+            &text,
+            text.replacen(
+                "\"provenance\"",
+                "\"timing\":{\"seconds\":1.5,\"isa\":\"avx2\"},\"provenance\"",
+                1,
+            ),
+            "measured: line 1 holds a time",
+        ),
         (&text, text.clone() + lines[1], "measured: lines 2 and 7 are the same row of cell aaaa"),
     ] {
         let findings = judged(&ids, committed, &measured);
@@ -210,7 +219,7 @@ fn rows_that_were_not_blessed() {
 /// and the comma behind a value count with the column, braces and the line feed with the column beside them.
 #[test]
 fn every_flipped_bit_is_found_with_its_cell_and_column() {
-    let text = small();
+    let text: String = small().split_inclusive('\n').take(4).collect();
     let ids = plan(&text);
     let names = [
         "schema_version",
