@@ -77,10 +77,10 @@ pub(crate) fn experiment(args: &ExperimentArgs) -> Result<Verdict> {
             verdicts.len(),
             took.elapsed().as_secs_f64(),
         )?;
-        for (id, verdict) in
-            verdicts.iter().filter(|(_, verdict)| args.slow.is_none() && *verdict != Judgement::Same)
-        {
-            writeln!(io::stdout(), "  {id}: {}", verdict.name())?;
+        for ((id, verdict), judged) in verdicts.iter().zip(&measured.judged) {
+            if args.slow.is_none() && *verdict != Judgement::Same {
+                writeln!(io::stdout(), "  {id}: {}: {}", verdict.name(), judged.message)?;
+            }
         }
         io::stdout().flush()?;
     }
@@ -187,13 +187,13 @@ fn upper_bound(k: u32, n: u32, error: f64) -> f64 {
     if k < n { high } else { 1.0 }
 }
 
-/// A process that does nothing, without pause.
+/// A process that does nothing, without pause, for as long as this one is there.
 struct Busy(Child);
 
 impl Busy {
     fn start() -> Result<Busy> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
+        shell.args(["-c", "while kill -0 $PPID; do :; done"]).stdin(Stdio::null()).stderr(Stdio::null());
         Ok(Busy(shell.spawn().context("sh")?))
     }
 }

@@ -12,12 +12,12 @@ use gradchain_gradients::{Gradients, Order, Remedy, norm};
 use gradchain_kernels::{Kernels, Shape};
 use std::hint::black_box;
 
-/// Width of the layers: 128 KB of weights in f64, and below what the kernels give to a second thread.
-const WIDTH: usize = 128;
+/// Width of the layers: at most 32 KB of weights, for the first cache. Larger ones are at the mercy of where their pages lie.
+const WIDTH: usize = 64;
 /// Rows of a batch.
 const BATCH: usize = 8;
 /// Numbers of a gradient, or of what an activation is applied to.
-const ELEMENTS: usize = 8192;
+const ELEMENTS: usize = 4096;
 /// Depth and width of the whole chains.
 const CHAIN: (usize, usize) = (16, 32);
 /// Width of the products that are worth several threads.
@@ -126,8 +126,7 @@ where
             }
         },
     );
-    // Half as wide: the result is as large as the weights.
-    let n = WIDTH / 2;
+    let n = WIDTH;
     works.add(
         format!("weights/{format}/{fast}/{BATCH}x{n}"),
         Kind::Pinned,
@@ -214,7 +213,7 @@ where
     let paths: &[Path] =
         if activation == Activation::Sigmoid { &[Path::Fused, Path::Output] } else { &[Path::Fused] };
     for &path in paths {
-        let n = if path == Path::Output { ELEMENTS / 8 } else { ELEMENTS };
+        let n = if path == Path::Output { ELEMENTS / 4 } else { ELEMENTS };
         works.add(
             format!("activation/{activation}/gradient-{path}/{format}"),
             Kind::Pinned,
@@ -299,7 +298,7 @@ where
 
 /// A step in a format that is emulated: integer arithmetic, one rounding after the other.
 fn emulated(works: &mut Works, name: &str, arith: &Emulated) {
-    let n = WIDTH / 8;
+    let n = WIDTH / 4;
     let arith = arith.clone();
     works.add(format!("emulated/step/{name}/recursive/{n}"), Kind::Pinned, n * n, n, move || {
         let rounded = |seed, len| -> Vec<f64> {
