@@ -6,7 +6,7 @@
 
 use crate::activation::Activation;
 use crate::flat::{Bits, flat};
-use crate::lanes::{Apply, ApplyQuick, Evaluate, Precision, Short, What};
+use crate::lanes::{Apply, ApplyQuick, ApplySingle, Evaluate, Precision, Short, What};
 use crate::{sigmoid, tanh};
 use gradchain_arith::{Format, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
 
@@ -49,7 +49,7 @@ macro_rules! vectorized {
     )*};
 }
 
-vectorized!(f16: process_short, bf16: process_short, f32: process, f64: process);
+vectorized!(f16: process_short, bf16: process_short, f32: process_single, f64: process);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,15 @@ fn process_short<T: Bits + Short + Vectorized>(
 ) {
     assert_eq!(x.len(), out.len());
     if !isa.run(ApplyQuick { activation, work, x, out: &mut *out }) {
+        process(isa, activation, work, x, out);
+    }
+}
+
+/// [`process`] by f32 lanes, for f32 itself.
+fn process_single(isa: Isa, activation: Activation, work: Work, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), out.len());
+    let in_f64 = |x: &[f32; LANES], out: &mut [f32; LANES]| process(isa, activation, work, x, out);
+    if !isa.run(ApplySingle { activation, work, x, out: &mut *out, in_f64: &in_f64 }) {
         process(isa, activation, work, x, out);
     }
 }

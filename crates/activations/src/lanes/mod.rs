@@ -22,10 +22,12 @@ mod normal;
 mod number;
 mod pieces;
 mod quick;
+mod single;
 
 pub(crate) use apply::Apply;
 pub(crate) use elu::{LAMBDA, LAMBDA_ALPHA};
 pub(crate) use quick::{ApplyQuick, Short};
+pub(crate) use single::ApplySingle;
 
 use crate::activation::Activation;
 use curve::Curve;

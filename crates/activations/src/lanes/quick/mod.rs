@@ -9,7 +9,7 @@
 mod gelu_tanh;
 mod logistic;
 mod normal;
-mod number;
+pub(super) mod number;
 mod pieces;
 
 use super::apply;
