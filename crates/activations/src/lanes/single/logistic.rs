@@ -139,4 +139,3 @@ impl SingleCurve for Softplus {
         sigmoid(opposite(x).number())
     }
 }
-
