@@ -48,7 +48,7 @@ fn places(least_exponent: i32) -> Vec<f64> {
         places.push(x);
     }
     // Quarters of binades after a shift, as tables have them.
-    for shift in [1.25, 3.5] {
+    for shift in [1.125, 1.25, 3.5] {
         places.extend((0..24).map(|i| [1.0, 1.25, 1.5, 1.75][i % 4] * f64::powi(2.0, i as i32 / 4) - shift));
     }
     places

@@ -33,6 +33,7 @@ impl SingleCurve for Elu {
 impl SingleCurve for Selu {
     const VALUES: [f32; 2] = EVERYWHERE;
     const SLOPES: [f32; 2] = [LEAST, f32::INFINITY];
+    const SCALES: bool = true;
 
     #[inline(always)]
     fn single_value<S: Simd>(x: Quick<S>) -> Quick<S> {

@@ -31,7 +31,7 @@ fn sum<S: Simd>([linear, cubic]: [Two<S>; 2]) -> Two<S> {
 impl SingleCurve for GeluTanh {
     const VALUES: [f32; 2] = [-LAST, f32::MAX];
     const SLOPES: [f32; 2] = [-LAST, f32::INFINITY];
-    const HALF: bool = true;
+    const SCALES: bool = true;
     const ROOT: Option<f32> = Some(-GELU_TANH_ROOT[0] as f32);
 
     #[inline(always)]

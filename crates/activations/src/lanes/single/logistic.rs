@@ -81,7 +81,7 @@ impl SingleCurve for Tanh {
 impl SingleCurve for Silu {
     const VALUES: [f32; 2] = [LEAST, f32::MAX];
     const SLOPES: [f32; 2] = [LEAST, f32::INFINITY];
-    const HALF: bool = true;
+    const SCALES: bool = true;
     const ROOT: Option<f32> = Some(-SILU_ROOT[0] as f32);
 
     #[inline(always)]

@@ -43,7 +43,7 @@ fn piecewise<S: Simd, const ORDERED: bool, const N: usize>(
 impl SingleCurve for Gelu {
     const VALUES: [f32; 2] = [-LAST, f32::MAX];
     const SLOPES: [f32; 2] = [-LAST, f32::INFINITY];
-    const HALF: bool = true;
+    const SCALES: bool = true;
 
     #[inline(always)]
     fn single_value<S: Simd>(x: Quick<S>) -> Quick<S> {
@@ -71,6 +71,7 @@ const SLOPE_AT_0: [f32; 2] = [std::f32::consts::FRAC_2_SQRT_PI, -5.863_538_3e-8]
 impl SingleCurve for Erf {
     const VALUES: [f32; 2] = EVERYWHERE;
     const SLOPES: [f32; 2] = [-8.625, 8.625];
+    const SCALES: bool = true;
 
     #[inline(always)]
     fn single_value<S: Simd>(x: Quick<S>) -> Quick<S> {
@@ -81,10 +82,10 @@ impl SingleCurve for Erf {
         let tail = piecewise::<S, true, _>(high, Some(low), &TAIL);
         let lost = power_of_square(a, -1.0).number().times(tail);
         let far = Two { high: lost.high * 2.0, low: lost.low * 2.0 }.one_less().join();
-        let w = a * a;
-        let bent = w.mul_add(w.polynomial(&ERF), a.all(SLOPE_AT_0[1]));
+        let Two { high: w, low: w_low } = Two::product(a, a);
+        let bent = w.mul_add(w.polynomial(&ERF), w_low.mul_add(a.all(ERF[0]), a.all(SLOPE_AT_0[1])));
         let near = a.mul_add(a.all(SLOPE_AT_0[0]), a * bent);
-        near.when(a.less(a.all(0.5)), far).with_sign_of(x)
+        near.when(a.less(a.all(0.375)), far).with_sign_of(x)
     }
 
     #[inline(always)]
