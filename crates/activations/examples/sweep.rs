@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The oracle rounds several times in f64: near the roots of derivatives its own error is seen in f32, so that there, and in deep tails where
-//! libm's rounding of x² counts, a distance of some more hundredths of an ulp is the oracle's. The program ends with an error above 0.58 ulp, at any zero, infinity or NaN that is wrong, and at any pair out of order.
+//! libm's rounding of x² counts, a distance of some more hundredths of an ulp is the oracle's. The program ends with an error above 0.6 ulp, at any zero, infinity or NaN that is wrong, and at any pair out of order.
 
 use gradchain_activations::{Activation, Path, apply, derivative_slice};
 use gradchain_arith::{Isa, Native, philox};
@@ -173,10 +173,10 @@ fn main() -> Result<(), String> {
                 "{activation:10} {what}: {ulps:.5} ulp at {at:e}, {wrong_zeros} wrong zeros, \
                  {beyond} not finite"
             );
-            failed |= ulps > 0.58 || wrong_zeros + beyond > 0;
+            failed |= ulps > 0.6 || wrong_zeros + beyond > 0;
         }
     }
-    if failed { Err("an error above 0.58 ulp".to_owned()) } else { Ok(()) }
+    if failed { Err("an error above 0.6 ulp".to_owned()) } else { Ok(()) }
 }
 
 fn check(worst: &mut Worst, x: f32, got: f32, exact: f64, unit: f64) {

@@ -20,7 +20,7 @@
 //! | format | value and derivative | by |
 //! | --- | --- | --- |
 //! | f16, bf16 | correctly rounded: the tests try all inputs | `lanes/quick`; next to a midpoint `lanes`, LOW |
-//! | f32 | within 0.58 ulp, most functions within 0.52 | `lanes/single`; in tails and next to roots `lanes`, LOW |
+//! | f32 | within 0.6 ulp, most functions within 0.52 | `lanes/single`; in tails and next to roots `lanes`, LOW |
 //! | f64 | within 1 ulp; 0.93 is the greatest error found, most functions stay below 0.7 | `lanes`, FULL |
 //! | other formats and rules | sigmoid and tanh as `rounded.rs` says; the others a FULL result, rounded once | |
 //!
