@@ -31,7 +31,8 @@ impl SingleCurve for Elu {
 }
 
 impl SingleCurve for Selu {
-    const VALUES: [f32; 2] = EVERYWHERE;
+    // An infinite product would have an infinite low part of unlike sign.
+    const VALUES: [f32; 2] = [f32::NEG_INFINITY, f32::MAX];
     const SLOPES: [f32; 2] = [LEAST, f32::INFINITY];
     const SCALES: bool = true;
 

@@ -1,7 +1,7 @@
 //! f32 results in f32 lanes: within 0.6 ulp, most within 0.52, of the true ones.
 //!
 //! Where the text in f64 lanes has sixteen numbers in two registers, this one has them in one. To be as close as that without a wider format, what
-//! counts is kept as a sum of two f32 numbers, and rounded once at the end. A vector goes through the LOW text in f64 lanes where it has a number
+//! counts is kept as a sum of two f32 numbers, and rounded once at the end. Lanes are taken from the LOW text in f64 lanes where they have a number
 //! for which that is not close: in the tails and next to 0, where results or their low parts are subnormal, and next to the roots of the slopes of SiLU and GELU.
 //!
 //! Neighbours of x give results in order where the function rises: all errors but a few of 2^-36 come from roundings of numbers that are in
@@ -128,38 +128,65 @@ fn one<S: Simd, C: SingleCurve, const SLOPE: bool, const PULL: bool>(
     in_f64: &dyn Fn(&[f32; LANES], &mut [f32; LANES]),
 ) {
     let x = Quick::new(simd, simd.load_f32(numbers));
-    let any = |mask| simd.any_f32(mask);
     let [left, right] = if SLOPE { C::SLOPES } else { C::VALUES };
     // The slope is zero at infinity, which its product with infinity shows.
     let [left, right] = if PULL { [left.max(-f32::MAX), right.min(f32::MAX)] } else { [left, right] };
-    let mut outside = left > f32::NEG_INFINITY && any(x.less(x.all(left)))
-        || right < f32::INFINITY && any(x.all(right).less(x));
+    // Lanes that are not close.
+    let below = if left > f32::NEG_INFINITY { Some(x.less(x.all(left))) } else { None };
+    let above = if right < f32::INFINITY { Some(x.all(right).less(x)) } else { None };
+    let mut near_root = None;
+    let mut tiny = None;
     let y = if SLOPE {
         if let Some(root) = C::ROOT {
-            outside |= any((x - root).abs().less(x.all(ROOT_RANGE)));
+            near_root = Some((x - root).abs().less(x.all(ROOT_RANGE)));
         }
         let slope = C::single_slope(x);
         if PULL {
             let g = Quick::new(simd, simd.load_f32(out));
             let product = g.mul_add(slope.high, g * slope.low);
-            outside |= any(lost(product, g));
-            // The parts of a product with infinity may be infinite with unlike signs.
-            let finite = g.abs().less(g.all(f32::INFINITY));
-            product.when(finite, g * slope.join())
+            tiny = Some(lost(product, g));
+            // The parts of a product with infinity or zero may have unlike signs.
+            let rough = g * slope.join();
+            product.with_sign_of(rough).when(g.abs().less(g.all(f32::INFINITY)), rough)
         } else {
             slope.join()
         }
     } else {
         let value = C::single_value(x);
         if C::SCALES {
-            outside |= any(lost(value, x));
+            tiny = Some(lost(value, x));
         }
         value
     };
-    if outside {
-        in_f64(numbers, out);
+    if any(simd, below) || any(simd, above) || any(simd, near_root) || any(simd, tiny) {
+        let mut wide = *out;
+        in_f64(numbers, &mut wide);
+        simd.store_f32(y.value, out);
+        // The other lanes keep their bits: a result does not depend on its neighbours.
+        let mut chosen = x.all(0.0);
+        for mask in [below, above, near_root, tiny] {
+            if let Some(mask) = mask {
+                chosen = x.all(1.0).when(mask, chosen);
+            }
+        }
+        let mut lanes = [0.0; LANES];
+        simd.store_f32(chosen.value, &mut lanes);
+        for (out, (wide, chosen)) in out.iter_mut().zip(wide.into_iter().zip(lanes)) {
+            if chosen != 0.0 {
+                *out = wide;
+            }
+        }
     } else {
         simd.store_f32(y.value, out);
+    }
+}
+
+/// Whether a mask that is there says yes anywhere.
+#[inline(always)]
+fn any<S: Simd>(simd: S, mask: Option<S::F32Mask>) -> bool {
+    match mask {
+        Some(mask) => simd.any_f32(mask),
+        None => false,
     }
 }
 
