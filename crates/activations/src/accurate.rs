@@ -2,7 +2,8 @@
 
 use crate::activation::Activation;
 use crate::native::Vectorized;
-use crate::{sigmoid, tanh};
+use crate::path::Path;
+use crate::{paths, sigmoid, slices, tanh};
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rules, bf16, f16};
 use std::sync::OnceLock;
 
@@ -49,6 +50,58 @@ pub trait Activations: Arithmetic {
             *gradient = arith.mul(*gradient, arith.accurate_slope(activation, x));
         }
     }
+
+    /// `d[i] = ` the [`derivative`](crate::derivative()) by `path`, one number after the other unless an arithmetic has vectors for it.
+    fn path_slopes(
+        &self,
+        activation: Activation,
+        path: Path,
+        x: &[Self::Number],
+        y: &[Self::Number],
+        d: &mut [Self::Number],
+    ) {
+        slopes_one_by_one(self, activation, path, x, y, d);
+    }
+
+    /// `gradient[i] = ` [`backpropagate`](crate::backpropagate) by `path`, as [`path_slopes`](Activations::path_slopes).
+    fn path_pulls(
+        &self,
+        activation: Activation,
+        path: Path,
+        gradient: &mut [Self::Number],
+        x: &[Self::Number],
+        y: &[Self::Number],
+    ) {
+        pulls_one_by_one(self, activation, path, gradient, x, y);
+    }
+}
+
+/// The definition of [`Activations::path_slopes`].
+fn slopes_one_by_one<A: Activations>(
+    arith: &A,
+    activation: Activation,
+    path: Path,
+    x: &[A::Number],
+    y: &[A::Number],
+    d: &mut [A::Number],
+) {
+    for (i, (d, (&x, &y))) in d.iter_mut().zip(x.iter().zip(y)).enumerate() {
+        *d = paths::derivative(&arith.stream(i as u64), activation, path, x, y);
+    }
+}
+
+/// The definition of [`Activations::path_pulls`].
+fn pulls_one_by_one<A: Activations>(
+    arith: &A,
+    activation: Activation,
+    path: Path,
+    gradient: &mut [A::Number],
+    x: &[A::Number],
+    y: &[A::Number],
+) {
+    for (i, (g, (&x, &y))) in gradient.iter_mut().zip(x.iter().zip(y)).enumerate() {
+        *g = paths::backpropagate(&arith.stream(i as u64), activation, path, *g, x, y);
+    }
 }
 
 impl<T: Vectorized> Activations for Native<T> {
@@ -84,6 +137,22 @@ impl<T: Vectorized> Activations for Native<T> {
 
     fn accurate_products(&self, activation: Activation, gradient: &mut [T], x: &[T]) {
         T::multiply(self.isa(), activation, gradient, x);
+    }
+
+    fn path_slopes(&self, activation: Activation, path: Path, x: &[T], y: &[T], d: &mut [T]) {
+        if slices::has(activation, path) {
+            T::path_slopes(self.isa(), activation, path, [x, y], d);
+        } else {
+            slopes_one_by_one(self, activation, path, x, y, d);
+        }
+    }
+
+    fn path_pulls(&self, activation: Activation, path: Path, gradient: &mut [T], x: &[T], y: &[T]) {
+        if slices::has(activation, path) {
+            T::path_pulls(self.isa(), activation, path, gradient, [x, y]);
+        } else {
+            pulls_one_by_one(self, activation, path, gradient, x, y);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! The functions whose slope is 0 or 1, on the bits of a stored format: comparisons and masks alone, at the speed of memory. NaN keeps its bits.
+//! The functions made of straight lines. Where their slopes are 0 or 1 they are comparisons and masks on the bits of a stored format, at the
+//! speed of memory, and NaN keeps its bits: an active unit hands on the gradient as it is, an inactive one gives +0 whatever comes from above.
 
 use crate::activation::Activation;
+use crate::leaky::{Leak, Leaky};
 use crate::native::Work;
 use gradchain_arith::{Isa, Real, Simd, WithSimd, bf16, f16};
 
@@ -14,6 +16,10 @@ pub(crate) trait Bits: Real {
     fn is_nan(self) -> bool;
     /// `|x| < 1`.
     fn is_small(self) -> bool;
+    /// `x = 0`.
+    fn is_zero(self) -> bool;
+    /// x with the other sign.
+    fn negated(self) -> Self;
     /// 1 with the sign of x.
     fn sign(self) -> Self;
 }
@@ -41,6 +47,16 @@ macro_rules! bits {
             }
 
             #[inline(always)]
+            fn is_zero(self) -> bool {
+                self.to_bits() as $signed & $signed::MAX == 0
+            }
+
+            #[inline(always)]
+            fn negated(self) -> Self {
+                $format::from_bits((self.to_bits() as $signed ^ $signed::MIN) as _)
+            }
+
+            #[inline(always)]
             fn sign(self) -> Self {
                 $format::from_bits(((self.to_bits() as $signed & $signed::MIN) | $one) as _)
             }
@@ -55,9 +71,9 @@ bits! {
     f64, i64, 0x7ff0_0000_0000_0000, 0x3ff0_0000_0000_0000;
 }
 
-/// `work` of the function in `out`, for the functions and works that are only a choice between x, the gradient, 0 and 1; else it says no and
-/// leaves `out` as it is.
-pub(crate) fn flat<T: Bits>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) -> bool {
+/// `work` of the function in `out`, for the functions made of straight lines; else, and for gradients times rounded slopes, it says no and leaves
+/// `out` as it is.
+pub(crate) fn flat<T: Leaky>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) -> bool {
     match (activation, work) {
         (Activation::Identity, Work::Value) => out.copy_from_slice(x),
         (Activation::Identity, Work::Slope) => out.fill(T::ONE),
@@ -104,6 +120,21 @@ pub(crate) fn flat<T: Bits>(isa: Isa, activation: Activation, work: Work, x: &[T
             #[inline(always)]
             |x, g| masked(x, x.is_small(), g),
         ),
+        (Activation::LeakyRelu, Work::Value) => isa.run(Leak { hand_on: false, x, out }),
+        (Activation::LeakyRelu, Work::Pull) => isa.run(Leak { hand_on: true, x, out }),
+        (Activation::LeakyRelu, Work::Slope) => {
+            let slope = T::round_from(0.01);
+            each(
+                isa,
+                x,
+                out,
+                #[inline(always)]
+                |x, _| {
+                    let left = if x.is_nan() { x } else { slope };
+                    if x.is_positive() { T::ONE } else { left }
+                },
+            );
+        }
         _ => return false,
     }
     true
@@ -117,7 +148,7 @@ fn masked<T: Bits>(x: T, is_active: bool, active: T) -> T {
 }
 
 /// `out[i] = choice(x[i], out[i])`, compiled for the instruction set.
-fn each<T: Copy>(isa: Isa, x: &[T], out: &mut [T], choice: impl Fn(T, T) -> T) {
+pub(crate) fn each<T: Copy>(isa: Isa, x: &[T], out: &mut [T], choice: impl Fn(T, T) -> T) {
     isa.run(Each { x, out, choice });
 }
 

@@ -1,14 +1,17 @@
 //! Slices of the stored formats, on an instruction set.
 //!
-//! Values and slopes of the formats of at most 24 bits go from number to number in one pass. For f64, and for products with gradients, numbers
-//! are widened to f64 a block at a time, the function is computed in place, and the results are rounded into the format: fewer texts
-//! to compile. The formats of 16 bits go by f32 lanes first, where a function has a text for these. The last vector of a slice is filled up with zeros, so that a number's result depends on it alone.
+//! Values and slopes of the formats of at most 24 bits go from number to number in one pass, by f32 lanes where these decide, else by f64 lanes. For
+//! f64, and for the products with gradients that f32 lanes leave, numbers are widened to f64 a block at a time, the function is computed in place, and
+//! the results are rounded into the format: fewer texts to compile. The last vector of a slice is filled up with zeros, so that a number's result
+//! depends on it alone.
 
 use crate::activation::Activation;
-use crate::flat::{Bits, flat};
-use crate::lanes::{Apply, ApplyQuick, Evaluate, Precision, Short, What};
-use crate::{sigmoid, tanh};
-use gradchain_arith::{Format, Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
+use crate::flat::flat;
+use crate::lanes::{Apply, ApplyQuick, ApplySingle, Evaluate, Precision, Short, What};
+use crate::leaky::Leaky;
+use crate::path::Path;
+use crate::slices;
+use gradchain_arith::{Format, Isa, LANES, Real, Simd, WithSimd, bf16, f16};
 
 /// A stored format, f16, bf16, f32 or f64, as this crate has functions for its slices: compiled here, once, and not again wherever they are
 /// used.
@@ -24,6 +27,12 @@ pub trait Vectorized: Real {
 
     /// `gradient[i] = gradient[i] · ` the derivative at `x[i]`, which is rounded before it is multiplied.
     fn multiply(isa: Isa, activation: Activation, gradient: &mut [Self], x: &[Self]);
+
+    /// `d[i] = ` the derivative at `x`, whose value is `y`, by a path that `slices.rs` has.
+    fn path_slopes(isa: Isa, activation: Activation, path: Path, x_and_y: [&[Self]; 2], d: &mut [Self]);
+
+    /// `gradient[i] = gradient[i] · ` that derivative.
+    fn path_pulls(isa: Isa, activation: Activation, path: Path, gradient: &mut [Self], x_and_y: [&[Self]; 2]);
 }
 
 /// The table of stored formats, and by what.
@@ -45,11 +54,25 @@ macro_rules! vectorized {
             fn multiply(isa: Isa, activation: Activation, gradient: &mut [Self], x: &[Self]) {
                 $process(isa, activation, Work::Multiply, x, gradient);
             }
+
+            fn path_slopes(isa: Isa, activation: Activation, path: Path, x_and_y: [&[Self]; 2], d: &mut [Self]) {
+                slices::slopes(isa, activation, path, x_and_y, d);
+            }
+
+            fn path_pulls(
+                isa: Isa,
+                activation: Activation,
+                path: Path,
+                gradient: &mut [Self],
+                x_and_y: [&[Self]; 2],
+            ) {
+                slices::pulls(isa, activation, path, gradient, x_and_y);
+            }
         }
     )*};
 }
 
-vectorized!(f16: process_short, bf16: process_short, f32: process, f64: process);
+vectorized!(f16: process_short, bf16: process_short, f32: process_single, f64: process);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +88,10 @@ pub(crate) enum Work {
 }
 
 /// Vectors in a block: few enough for the first cache, enough that the calls for each are nothing.
-const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 /// [`process`] by f32 lanes first, for the formats of 16 bits.
-fn process_short<T: Bits + Short + Vectorized>(
+fn process_short<T: Leaky + Short + Vectorized>(
     isa: Isa,
     activation: Activation,
     work: Work,
@@ -81,22 +104,24 @@ fn process_short<T: Bits + Short + Vectorized>(
     }
 }
 
+/// [`process`] by f32 lanes, for f32 itself.
+fn process_single(isa: Isa, activation: Activation, work: Work, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), out.len());
+    let in_f64 = |x: &[f32; LANES], out: &mut [f32; LANES]| process(isa, activation, work, x, out);
+    if !isa.run(ApplySingle { activation, work, x, out: &mut *out, in_f64: &in_f64 }) {
+        process(isa, activation, work, x, out);
+    }
+}
+
 /// `work` by the texts in f64 lanes, or by choices alone.
-fn process<T: Bits + Vectorized>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
+fn process<T: Leaky + Vectorized>(isa: Isa, activation: Activation, work: Work, x: &[T], out: &mut [T]) {
     assert_eq!(x.len(), out.len());
     if flat(isa, activation, work, x, out) {
         return;
     }
     match (work, precision(T::FORMAT)) {
         (Work::Value | Work::Slope, Precision::Low) => {
-            let slope = work == Work::Slope;
-            let decide: fn(T) -> T = match (activation, slope) {
-                (Activation::Tanh, false) => |x| tanh::value(&Native::new(Isa::PORTABLE), x),
-                (Activation::Tanh, true) => |x| tanh::slope(&Native::new(Isa::PORTABLE), x),
-                (_, false) => |x| sigmoid::value(&Native::new(Isa::PORTABLE), x),
-                (_, true) => |x| sigmoid::slope(&Native::new(Isa::PORTABLE), x),
-            };
-            isa.run(Apply { activation, slope, x, out, decide });
+            isa.run(Apply { activation, slope: work == Work::Slope, x, out });
         }
         (Work::Value, Precision::Full) => by_blocks(isa, activation, false, x, out),
         (Work::Slope, Precision::Full) => by_blocks(isa, activation, true, x, out),
@@ -191,9 +216,9 @@ impl<T: Real> WithSimd for Narrow<'_, T> {
 }
 
 /// Factors times the numbers that are there, rounded.
-struct Multiply<'a, T> {
-    factors: &'a [T],
-    to: &'a mut [T],
+pub(crate) struct Multiply<'a, T> {
+    pub(crate) factors: &'a [T],
+    pub(crate) to: &'a mut [T],
 }
 
 impl<T: Real> Multiply<'_, T> {

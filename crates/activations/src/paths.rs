@@ -77,7 +77,7 @@ pub(crate) fn backpropagate<A: Activations>(
 }
 
 /// The slope that a path takes at a kink of the function, if x is one: the one that is not the default, or the mean of both.
-fn kink(activation: Activation, path: Path, x: f64) -> Option<f64> {
+pub(crate) fn kink(activation: Activation, path: Path, x: f64) -> Option<f64> {
     let (at_kink, [left, right]) = match activation {
         Activation::Relu => (x == 0.0, [0.0, 1.0]),
         Activation::LeakyRelu => (x == 0.0, [0.01, 1.0]),

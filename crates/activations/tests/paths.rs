@@ -305,3 +305,44 @@ fn names() {
          slope-half"
     );
 }
+
+/// The vectors of native arithmetic have the bits of the scalar definition, on every path, at odd lengths, and for gradients that are special.
+#[test]
+fn native_slices_equal_scalars_on_every_path() {
+    fn check<T: Vectorized>() {
+        let special = [0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-30, -65000.0];
+        let x: Vec<T> = (0..700)
+            .map(|i| if i % 7 == 0 { special[i / 7 % 9] } else { (i as f64 - 350.0) * 0.031 })
+            .map(T::round_from)
+            .collect();
+        let g: Vec<T> =
+            (0..700).map(|i| T::round_from(special[(i / 5) % 9] * (1.0 + i as f64 / 700.0))).collect();
+        let bits = |x: T| if x.value().is_nan() { f64::NAN.to_bits() } else { x.value().to_bits() };
+        for isa in Isa::available() {
+            let arith = Native::<T>::new(isa);
+            for activation in Activation::ALL {
+                let mut y = x.clone();
+                apply(&arith, activation, &x, &mut y);
+                for path in Path::ALL.into_iter().filter(|path| path.is_defined_for(activation)) {
+                    for n in [0, 1, 15, 16, 33, 257, 700] {
+                        let (x, y, g) = (&x[700 - n..], &y[700 - n..], &g[700 - n..]);
+                        let (mut gradient, mut slopes) = (g.to_vec(), g.to_vec());
+                        backpropagate_slice(&arith, activation, path, &mut gradient, x, y);
+                        derivative_slice(&arith, activation, path, x, y, &mut slopes);
+                        for i in 0..n {
+                            let slope = derivative(&arith, activation, path, x[i], y[i]);
+                            let product = backpropagate(&arith, activation, path, g[i], x[i], y[i]);
+                            let name = format!("{} {isa} {activation} {path} {:?} {:?}", T::NAME, x[i], g[i]);
+                            assert_eq!(bits(slopes[i]), bits(slope), "{name}");
+                            assert_eq!(bits(gradient[i]), bits(product), "{name}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    check::<f16>();
+    check::<bf16>();
+    check::<f32>();
+    check::<f64>();
+}

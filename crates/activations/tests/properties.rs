@@ -5,7 +5,7 @@ use gradchain_activations::{
     Activation, Activations, Path, Vectorized, apply, backpropagate_slice, derivative, derivative_slice,
     value,
 };
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rounding, Rules, bf16, f16, philox};
+use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16, philox};
 
 fn native<T>() -> Native<T> {
     Native::new(Isa::choose().unwrap())
@@ -369,4 +369,35 @@ fn products_do_not_underflow_on_the_way() {
         assert_eq!(arith.accurate_pull(Activation::Tanh, g, 0.0), g);
         assert_eq!(arith.accurate_pull(Activation::Silu, g, 100.0), g);
     }
+}
+
+/// Leaky ReLU is x / 100, rounded once, of every 16-bit number, and in f32 and f64 of numbers of all sizes and of those whose quotients are midpoints:
+/// a division, which is not how it is computed, is the oracle. So is its product with a gradient.
+#[test]
+fn leaky_relu_divides_by_a_hundred() {
+    fn check<T: Vectorized>(x: &[T], hundredth: impl Fn(T) -> T) {
+        for isa in Isa::available() {
+            let arith = Native::<T>::new(isa);
+            let (mut y, mut gradient) = (x.to_vec(), x.to_vec());
+            apply(&arith, Activation::LeakyRelu, x, &mut y);
+            let left = vec![T::round_from(-1.0); x.len()];
+            backpropagate_slice(&arith, Activation::LeakyRelu, Path::Fused, &mut gradient, &left, &left);
+            for ((&x, y), gradient) in x.iter().zip(y).zip(gradient) {
+                let expected = if x.value() > 0.0 { x } else { hundredth(x) };
+                assert_eq!(bits(y.value()), bits(expected.value()), "{} {isa} {x:?}", T::NAME);
+                assert_eq!(bits(gradient.value()), bits(hundredth(x).value()), "{} {isa} {x:?}", T::NAME);
+            }
+        }
+    }
+    // The f64 quotient is rounded to 53 bits first; midpoints of 16-bit numbers are farther from other quotients than that, or equal to it.
+    let short: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+    check(&short, |x| f16::round_from(x.value() / 100.0));
+    let short: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+    check(&short, |x| bf16::round_from(x.value() / 100.0));
+    let mut single = inputs::<f32>(7, 100_000);
+    single.extend((0..100_000).map(|i| -f32::from_bits(25 * i)));
+    check(&single, |x| x / 100.0);
+    let mut double = inputs::<f64>(8, 100_000);
+    double.extend((0..100_000).map(|i| -f64::from_bits(25 * i)));
+    check(&double, |x| x / 100.0);
 }

@@ -62,6 +62,8 @@ impl WithSimd for AllOperations {
             simd.select_f32(simd.less_f32(a, b), b, c),
             simd.last_bits_to_exponent_f32(c),
             simd.last_bits_to_exponent_f32(simd.add_f32(a, simd.splat_f32(12_583_039.0))),
+            simd.add_sixteenths_to_exponent_f32(a, b),
+            simd.add_sixteenths_to_exponent_f32(b, simd.add_f32(a, simd.splat_f32(12_582_912.0))),
             simd.lookup_f32(&from_fn(|i| i as f32), simd.binade_quarter_f32(a)),
             simd.lookup_f32(&from_fn(|i| i as f32), a),
         ] {

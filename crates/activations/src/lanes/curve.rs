@@ -11,15 +11,6 @@ pub(super) trait Curve {
     /// The slopes at -∞ and ∞.
     const SLOPES_AT_INFINITY: [f64; 2];
 
-    /// The slope at NaN.
-    const SLOPE_AT_NAN: f64 = f64::NAN;
-
-    /// Whether there is a definition that is correctly rounded in f32, which results near a midpoint are to be taken from.
-    const CORRECTLY_ROUNDED: bool = false;
-
-    /// More than the relative error of LOW precision of a function that is correctly rounded.
-    const ERROR: f64 = 1.0 / (1_u64 << 41) as f64;
-
     /// The value at x.
     fn value<S: Simd, const FULL: bool>(x: Lanes<S>) -> Parts<S>;
 

@@ -100,7 +100,6 @@ pub(super) struct Sigmoid;
 
 impl Curve for Sigmoid {
     const SLOPES_AT_INFINITY: [f64; 2] = [0.0, 0.0];
-    const CORRECTLY_ROUNDED: bool = true;
 
     #[inline(always)]
     fn value<S: Simd, const FULL: bool>(x: Lanes<S>) -> Parts<S> {
@@ -125,7 +124,6 @@ impl Tanh {
 
 impl Curve for Tanh {
     const SLOPES_AT_INFINITY: [f64; 2] = [0.0, 0.0];
-    const CORRECTLY_ROUNDED: bool = true;
 
     #[inline(always)]
     fn value<S: Simd, const FULL: bool>(x: Lanes<S>) -> Parts<S> {

@@ -6,9 +6,9 @@
 //! | `normal.rs` | GELU in the erf form, erf |
 //! | `gelu_tanh.rs` | GELU in the tanh form |
 //! | `elu.rs` | ELU, SELU |
-//! | `linear.rs` | identity, ReLU, leaky ReLU, hard tanh |
 //!
-//! `quick` has the smooth ones once more in f32 lanes, for the formats of 16 bits.
+//! `quick` has them once more in f32 lanes, for the formats of 16 bits, and `single` for f32 itself. The functions made of straight lines are
+//! elsewhere: `flat.rs`, `leaky.rs`.
 
 mod apply;
 mod coefficients;
@@ -16,16 +16,17 @@ mod curve;
 mod elu;
 mod exp;
 mod gelu_tanh;
-mod linear;
 mod logistic;
 mod normal;
 mod number;
 mod pieces;
 mod quick;
+mod single;
 
 pub(crate) use apply::Apply;
 pub(crate) use elu::{LAMBDA, LAMBDA_ALPHA};
 pub(crate) use quick::{ApplyQuick, Short};
+pub(crate) use single::ApplySingle;
 
 use crate::activation::Activation;
 use curve::Curve;
@@ -80,8 +81,7 @@ impl WithCurve for Evaluate<'_> {
                     for numbers in numbers {
                         let x = Lanes::new(simd, simd.load_f64(numbers));
                         let y = C::slope::<S, true>(x).join::<true>();
-                        let at_nan = x.all(C::SLOPE_AT_NAN);
-                        simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
+                        simd.store_f64(x.when(simd.is_nan_f64(x.value), y).value, numbers);
                     }
                 },
             ),
@@ -105,8 +105,7 @@ fn pull<S: Simd, C: Curve, const FULL: bool>(
                 let x = Lanes::new(simd, simd.load_f64(numbers));
                 let g = Lanes::new(simd, simd.load_f64(gradients));
                 let y = C::pull::<S, FULL>(g, x);
-                let at_nan = g * C::SLOPE_AT_NAN;
-                simd.store_f64(at_nan.when(simd.is_nan_f64(x.value), y).value, numbers);
+                simd.store_f64(x.when(simd.is_nan_f64(x.value), y).value, numbers);
             }
         },
     );
@@ -121,7 +120,7 @@ impl WithSimd for Evaluate<'_> {
     }
 }
 
-/// Work that is written once for every function.
+/// Work that is written once for every smooth function.
 trait WithCurve {
     /// The work on the function C.
     fn by<S: Simd, C: Curve>(self, simd: S);
@@ -131,11 +130,8 @@ trait WithCurve {
 #[inline(always)]
 fn with_curve<S: Simd, W: WithCurve>(activation: Activation, simd: S, work: W) {
     match activation {
-        Activation::Identity => work.by::<S, linear::Identity>(simd),
         Activation::Sigmoid => work.by::<S, logistic::Sigmoid>(simd),
-        Activation::Relu => work.by::<S, linear::Relu>(simd),
         Activation::Tanh => work.by::<S, logistic::Tanh>(simd),
-        Activation::LeakyRelu => work.by::<S, linear::LeakyRelu>(simd),
         Activation::Elu => work.by::<S, elu::Elu>(simd),
         Activation::Selu => work.by::<S, elu::Selu>(simd),
         Activation::Gelu => work.by::<S, normal::Gelu>(simd),
@@ -143,6 +139,8 @@ fn with_curve<S: Simd, W: WithCurve>(activation: Activation, simd: S, work: W) {
         Activation::Silu => work.by::<S, logistic::Silu>(simd),
         Activation::Softplus => work.by::<S, logistic::Softplus>(simd),
         Activation::Erf => work.by::<S, normal::Erf>(simd),
-        Activation::HardTanh => work.by::<S, linear::HardTanh>(simd),
+        Activation::Identity | Activation::Relu | Activation::LeakyRelu | Activation::HardTanh => {
+            unreachable!("functions made of straight lines do not come here")
+        }
     }
 }

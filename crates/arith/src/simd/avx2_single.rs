@@ -81,6 +81,16 @@ impl Singles for Avx2 {
     }
 
     #[inline(always)]
+    fn add_sixteenths_to_exponent_f32(self, x: F32, k: F32) -> F32 {
+        // SAFETY: the token proves AVX2.
+        let of = |x: __m256, k: __m256| unsafe {
+            let sixteenths = _mm256_slli_epi32::<19>(_mm256_castps_si256(k));
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), sixteenths))
+        };
+        [of(x[0], k[0]), of(x[1], k[1])]
+    }
+
+    #[inline(always)]
     fn binade_quarter_f32(self, x: F32) -> F32 {
         // SAFETY: the token proves AVX2.
         unsafe {

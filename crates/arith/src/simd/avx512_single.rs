@@ -67,6 +67,15 @@ impl<const BF16: bool> Singles for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn add_sixteenths_to_exponent_f32(self, x: __m512, k: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            let sixteenths = _mm512_slli_epi32::<19>(_mm512_castps_si512(k));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), sixteenths))
+        }
+    }
+
+    #[inline(always)]
     fn binade_quarter_f32(self, x: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512 F.
         unsafe { _mm512_castsi512_ps(_mm512_srli_epi32::<21>(_mm512_castps_si512(x))) }

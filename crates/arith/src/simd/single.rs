@@ -31,6 +31,10 @@ pub trait Singles: Copy {
     /// The bits of `x` shifted left by 23: of `k + 1.5 · 2^23 + 127` they are 2^k, for whole k from -126 to 127. The sum that finds k, the
     /// whole number nearest to something, can have the constant already.
     fn last_bits_to_exponent_f32(self, x: Self::F32) -> Self::F32;
+    /// The bits of `x` plus those of `k` shifted left by 19, as integers: of `k + 1.5 · 2^23` with a whole k from -2^22 to 2^22 they add k
+    /// sixteenths to the exponent. A table for [`lookup_f32`](Singles::lookup_f32) at the same index can leave off the sixteenths that stand in
+    /// the last four bits of k, so that whole ones are left.
+    fn add_sixteenths_to_exponent_f32(self, x: Self::F32, k: Self::F32) -> Self::F32;
     /// The bits of `x` shifted right by 21, no number: the exponent field and the first two bits of the significand, as
     /// [`binade_quarter_f64`](super::Simd::binade_quarter_f64) has them: an index for [`lookup_f32`](Singles::lookup_f32).
     fn binade_quarter_f32(self, x: Self::F32) -> Self::F32;
@@ -101,6 +105,11 @@ impl Singles for Portable {
     #[inline(always)]
     fn last_bits_to_exponent_f32(self, x: [f32; LANES]) -> [f32; LANES] {
         x.map(|x| f32::from_bits(x.to_bits() << 23))
+    }
+
+    #[inline(always)]
+    fn add_sixteenths_to_exponent_f32(self, x: [f32; LANES], k: [f32; LANES]) -> [f32; LANES] {
+        from_fn(|i| f32::from_bits(x[i].to_bits().wrapping_add(k[i].to_bits() << 19)))
     }
 
     #[inline(always)]

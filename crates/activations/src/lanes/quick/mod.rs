@@ -9,7 +9,7 @@
 mod gelu_tanh;
 mod logistic;
 mod normal;
-mod number;
+pub(super) mod number;
 mod pieces;
 
 use super::apply;
@@ -204,8 +204,7 @@ fn by_f64<T: Short, S: Simd, C: QuickCurve, const SLOPE: bool, const PULL: bool>
                 let y = x.when(simd.is_nan_f64(x.value), y);
                 T::store_f64(simd, y.value, out);
             } else {
-                // Nothing to decide: the formats are not f32.
-                apply::one::<T, S, SLOPE, C>(simd, numbers, out, |x| x);
+                apply::one::<T, S, SLOPE, C>(simd, numbers, out);
             }
         },
     );
