@@ -1,6 +1,6 @@
 //! The axes of a study: their names, and what a text on each of them means.
 
-use crate::cell::{Cell, Init, Measure, NetworkFile};
+use crate::cell::{Cell, Init, Master, Measure, NetworkFile};
 use crate::row::Value;
 use crate::widths::MAX_WIDTH;
 use gradchain_arith::{Overflow, Rounding, Subnormals};
@@ -30,11 +30,13 @@ pub enum Axis {
     Batch,
     Remedy,
     Upstream,
+    LearningRate,
+    Master,
 }
 
 impl Axis {
     /// All axes, in the order of the fields of a row.
-    pub const ALL: [Axis; 18] = [
+    pub const ALL: [Axis; 20] = [
         Axis::Format,
         Axis::Summation,
         Axis::Association,
@@ -53,6 +55,8 @@ impl Axis {
         Axis::Batch,
         Axis::Remedy,
         Axis::Upstream,
+        Axis::LearningRate,
+        Axis::Master,
     ];
 
     /// The name in studies, rows and `--set`.
@@ -76,6 +80,8 @@ impl Axis {
             Axis::Batch => "batch",
             Axis::Remedy => "remedy",
             Axis::Upstream => "upstream",
+            Axis::LearningRate => "learning_rate",
+            Axis::Master => "master",
         }
     }
 
@@ -93,9 +99,13 @@ impl Axis {
     /// Whether the values are numbers, so that a text with `..` is a range.
     pub(crate) const fn is_numeric(self) -> bool {
         match self {
-            Axis::WeightScale | Axis::BiasScale | Axis::Gain | Axis::Width | Axis::Depth | Axis::Batch => {
-                true
-            }
+            Axis::WeightScale
+            | Axis::BiasScale
+            | Axis::Gain
+            | Axis::Width
+            | Axis::Depth
+            | Axis::Batch
+            | Axis::LearningRate => true,
             Axis::Format
             | Axis::Summation
             | Axis::Association
@@ -107,7 +117,8 @@ impl Axis {
             | Axis::Init
             | Axis::Widths
             | Axis::Remedy
-            | Axis::Upstream => false,
+            | Axis::Upstream
+            | Axis::Master => false,
         }
     }
 
@@ -141,6 +152,13 @@ impl Axis {
             Axis::Batch => cell.batch = integer(text, 1, 65_536)?,
             Axis::Remedy => cell.remedy = parse(text)?,
             Axis::Upstream => cell.upstream = named(&Upstream::NAMED, "upstream", text, "")?,
+            Axis::LearningRate => {
+                cell.learning_rate = match text {
+                    "none" => None,
+                    _ => Some(scale(text).map_err(|e| format!("{e}, or none"))?),
+                }
+            }
+            Axis::Master => cell.master = named(&Master::NAMED, "master", text, "")?,
         }
         Ok(())
     }
@@ -150,10 +168,18 @@ impl Axis {
     pub(crate) fn stands_in_rows_of(self, cell: &Cell) -> bool {
         let associated = match cell.measure {
             Measure::Association => true,
-            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers => false,
+            Measure::Chain
+            | Measure::Remedies
+            | Measure::Growth
+            | Measure::Layers
+            | Measure::LearningRate => false,
             Measure::Derivative => return self.concerns_single_numbers(),
         };
+        let trains = cell.measure == Measure::LearningRate;
         match self {
+            Axis::LearningRate | Axis::Master => trains,
+            // The loss gives the upstream gradient.
+            Axis::Upstream => !trains,
             Axis::Association => associated,
             Axis::Widths => associated || self.value(cell) != Value::Null,
             Axis::Format
@@ -170,8 +196,7 @@ impl Axis {
             | Axis::Width
             | Axis::Depth
             | Axis::Batch
-            | Axis::Remedy
-            | Axis::Upstream => true,
+            | Axis::Remedy => true,
         }
     }
 
@@ -195,7 +220,9 @@ impl Axis {
             | Axis::Depth
             | Axis::Batch
             | Axis::Remedy
-            | Axis::Upstream => false,
+            | Axis::Upstream
+            | Axis::LearningRate
+            | Axis::Master => false,
         }
     }
 
@@ -230,6 +257,8 @@ impl Axis {
             Axis::Batch => cell.batch.into(),
             Axis::Remedy => cell.remedy.to_string().into(),
             Axis::Upstream => name(&Upstream::NAMED, &cell.upstream),
+            Axis::LearningRate => cell.learning_rate.into(),
+            Axis::Master => name(&Master::NAMED, &cell.master),
         }
     }
 }
@@ -284,6 +313,7 @@ mod tests {
             (Axis::Widths, "bottleneck:64,4"),
             (Axis::Remedy, "clip-norm:1"),
             (Axis::Upstream, "unit"),
+            (Axis::Master, "f32"),
         ] {
             let mut cell = Cell::default();
             axis.set(&mut cell, text).unwrap();
@@ -319,6 +349,8 @@ mod tests {
             (Axis::Remedy, "x", "clip-norm"),
             (Axis::Remedy, "clip-norm:-1", "clip-norm = "),
             (Axis::Upstream, "x", "normal, ones, unit"),
+            (Axis::LearningRate, "-1", "finite numbers of at least 0, or none"),
+            (Axis::Master, "f16", "none, f32"),
         ] {
             let message = axis.set(&mut Cell::default(), text).unwrap_err();
             assert!(

@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 89] = [
+pub const COLUMNS: [Column; 105] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -84,6 +84,16 @@ pub const COLUMNS: [Column; 89] = [
     axis(Axis::Batch, "samples", "samples that pass at once"),
     axis(Axis::Remedy, "name", "what is done to the gradient after each layer"),
     axis(Axis::Upstream, "name", "gradient that enters at the last layer"),
+    axis(
+        Axis::LearningRate,
+        "1",
+        "learning rate; null: the row says at which ones training works. In rows of the measure `learning-rate` alone",
+    ),
+    axis(
+        Axis::Master,
+        "name",
+        "format in which training keeps the weights; none: that of the passes. In rows of the measure `learning-rate` alone",
+    ),
     Column {
         name: "draws",
         kind: Kind::Parameter,
@@ -279,6 +289,65 @@ pub const COLUMNS: [Column; 89] = [
         "slope_zero_rightly_from",
         "1",
         "number nearest to 0 from which on the true derivative rounds to 0, on that side; null: never",
+    ),
+    result(
+        "steps",
+        "steps",
+        "steps of one training: 120 on digits, 600 on a chain of a gain; fewer where a number left the format",
+    ),
+    result(
+        "outcome",
+        "name",
+        "what became of training: converges, stalls, oscillates, explodes or diverges; that of most draws, the worse of equals. A loss that stays above 0.7 times that of a network that gives nothing stalls",
+    ),
+    result(
+        "diverged_at",
+        "step",
+        "step from which on the loss stayed above one and a half times the first, or at which a number left the format; least over draws; null: never",
+    ),
+    result(
+        "overflowed_at",
+        "step",
+        "step with the first infinity or NaN; least over draws; null: never. Without learning_rate: just above the window",
+    ),
+    result("loss_first", "1", "loss before the first step, mean over draws"),
+    result(
+        "loss_last",
+        "1",
+        "mean loss of the last 5 steps, mean over draws; without learning_rate the least of all learning rates tried",
+    ),
+    result(
+        "lost_updates",
+        "1",
+        "updates of weights that rounding undid, as a fraction of all; mean over draws. Without learning_rate: just below the window",
+    ),
+    result(
+        "windows",
+        "networks",
+        "draws in which training works at some learning rate: its last losses are below 0.7 times the first one and that of a network that gives nothing",
+    ),
+    result(
+        "window_low",
+        "1",
+        "least learning rate of the window, in which training works; geometric mean over draws that have one",
+    ),
+    result(
+        "window_high",
+        "1",
+        "greatest learning rate of the window; geometric mean over draws that have one",
+    ),
+    result(
+        "window_octaves",
+        "log2",
+        "log2 of window_high over window_low, mean over all draws; a draw without a window counts as 0",
+    ),
+    result("window_stderr", "log2", "standard error of window_octaves over draws; null for one draw"),
+    result("outcome_below", "name", "outcome just below the window; null: it reaches 2^-20"),
+    result("outcome_above", "name", "outcome just above the window; null: it reaches 2^8"),
+    result(
+        "theory_threshold",
+        "1",
+        "learning rate above which theory says that gradient descent leaves the minimum: 2 / (L s^(2 - 2/L)) for a linear chain of L layers of width 1, s being the product of its gains",
     ),
 ];
 

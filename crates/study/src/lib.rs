@@ -32,7 +32,7 @@ pub use gradchain_kernels::Association;
 
 pub use axis::Axis;
 pub use builtin::BUILTIN;
-pub use cell::{Cell, Init, Measure, NetworkFile};
+pub use cell::{Cell, Init, Master, Measure, NetworkFile};
 pub use check::{Difference, compare};
 pub use columns::{COLUMNS, Column, Kind, column};
 pub use gain::{Gain, Number};

@@ -87,6 +87,8 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
         Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE + wiring, layers, 0.0),
         // The magnitudes of the weights; intermediate products, and one of them as f64.
         Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
+        // The copy that is trained, a master, its gradient, velocity and last change; the gradient of a layer and the one before it.
+        Measure::LearningRate => (4.0 * F64, 4.0 * number + wiring, 1.0, 0.0),
         Measure::Derivative => unreachable!("it has no network"),
     };
     weights * (F64 + rest + number + F64 + weight)
