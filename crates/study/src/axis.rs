@@ -31,12 +31,14 @@ pub enum Axis {
     Remedy,
     Upstream,
     LearningRate,
+    Optimiser,
     Master,
+    Steps,
 }
 
 impl Axis {
     /// All axes, in the order of the fields of a row.
-    pub const ALL: [Axis; 20] = [
+    pub const ALL: [Axis; 22] = [
         Axis::Format,
         Axis::Summation,
         Axis::Association,
@@ -56,7 +58,9 @@ impl Axis {
         Axis::Remedy,
         Axis::Upstream,
         Axis::LearningRate,
+        Axis::Optimiser,
         Axis::Master,
+        Axis::Steps,
     ];
 
     /// The name in studies, rows and `--set`.
@@ -81,7 +85,9 @@ impl Axis {
             Axis::Remedy => "remedy",
             Axis::Upstream => "upstream",
             Axis::LearningRate => "learning_rate",
+            Axis::Optimiser => "optimiser",
             Axis::Master => "master",
+            Axis::Steps => "steps",
         }
     }
 
@@ -105,7 +111,8 @@ impl Axis {
             | Axis::Width
             | Axis::Depth
             | Axis::Batch
-            | Axis::LearningRate => true,
+            | Axis::LearningRate
+            | Axis::Steps => true,
             Axis::Format
             | Axis::Summation
             | Axis::Association
@@ -118,6 +125,7 @@ impl Axis {
             | Axis::Widths
             | Axis::Remedy
             | Axis::Upstream
+            | Axis::Optimiser
             | Axis::Master => false,
         }
     }
@@ -158,7 +166,9 @@ impl Axis {
                     _ => Some(scale(text).map_err(|e| format!("{e}, or none"))?),
                 }
             }
+            Axis::Optimiser => cell.optimiser = parse(text)?,
             Axis::Master => cell.master = named(&Master::NAMED, "master", text, "")?,
+            Axis::Steps => cell.steps = integer(text, 1, 1_000_000)?,
         }
         Ok(())
     }
@@ -177,7 +187,8 @@ impl Axis {
         };
         let trains = cell.measure == Measure::LearningRate;
         match self {
-            Axis::LearningRate | Axis::Master => trains,
+            Axis::LearningRate => trains || (cell.measure == Measure::Layers && cell.learning_rate.is_some()),
+            Axis::Optimiser | Axis::Master | Axis::Steps => trains,
             // The loss gives the upstream gradient.
             Axis::Upstream => !trains,
             Axis::Association => associated,
@@ -222,7 +233,9 @@ impl Axis {
             | Axis::Remedy
             | Axis::Upstream
             | Axis::LearningRate
-            | Axis::Master => false,
+            | Axis::Optimiser
+            | Axis::Master
+            | Axis::Steps => false,
         }
     }
 
@@ -258,7 +271,9 @@ impl Axis {
             Axis::Remedy => cell.remedy.to_string().into(),
             Axis::Upstream => name(&Upstream::NAMED, &cell.upstream),
             Axis::LearningRate => cell.learning_rate.into(),
+            Axis::Optimiser => cell.optimiser.to_string().into(),
             Axis::Master => name(&Master::NAMED, &cell.master),
+            Axis::Steps => cell.steps.into(),
         }
     }
 }
@@ -313,7 +328,8 @@ mod tests {
             (Axis::Widths, "bottleneck:64,4"),
             (Axis::Remedy, "clip-norm:1"),
             (Axis::Upstream, "unit"),
-            (Axis::Master, "f32"),
+            (Axis::Optimiser, "nesterov:0.9"),
+            (Axis::Master, "stochastic"),
         ] {
             let mut cell = Cell::default();
             axis.set(&mut cell, text).unwrap();
@@ -350,11 +366,14 @@ mod tests {
             (Axis::Remedy, "clip-norm:-1", "clip-norm = "),
             (Axis::Upstream, "x", "normal, ones, unit"),
             (Axis::LearningRate, "-1", "finite numbers of at least 0, or none"),
-            (Axis::Master, "f16", "none, f32"),
+            (Axis::Optimiser, "adam", "sgd, momentum:b, nesterov:b"),
+            (Axis::Optimiser, "momentum:1", "momentum = 1 is out of range; allowed: 0 to 1 exclusive"),
+            (Axis::Master, "f16", "none, f32, stochastic"),
+            (Axis::Steps, "0", "integers from 1 to 1000000"),
         ] {
             let message = axis.set(&mut Cell::default(), text).unwrap_err();
             assert!(
-                message.contains(text.trim_start_matches("clip-norm:")) && message.contains(allowed),
+                message.contains(text.trim_start_matches("clip-norm:").trim_start_matches("momentum:")) && message.contains(allowed),
                 "{}: {message}",
                 axis.name()
             );

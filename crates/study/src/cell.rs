@@ -6,6 +6,7 @@ use crate::row::Value;
 use crate::widths::Widths;
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Format, Overflow, Rounding, Rules, Subnormals, Summation};
+use gradchain_chain::train::Momentum;
 use gradchain_chain::{Digits, Upstream, Wiring};
 use gradchain_gradients::Remedy;
 use gradchain_kernels::{Association, MAX_OPTIMAL_LAYERS};
@@ -114,18 +115,22 @@ impl Init {
     }
 }
 
-/// In which numbers training keeps the weights.
+/// In which numbers training keeps the weights, and how it rounds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Master {
     /// In the format of the passes itself.
     None,
     /// In f32, rounded into the format for each pass: master weights (Micikevicius et al. 2018, "Mixed precision training", section 3.1).
     F32,
+    /// In the format itself, but every update rounds stochastically: on average none is lost (Gupta et al. 2015, arXiv:1502.02551, section 3). The passes
+    /// round as `rounding` says.
+    Stochastic,
 }
 
 impl Master {
-    /// Both by name.
-    pub const NAMED: [(&'static str, Master); 2] = [("none", Master::None), ("f32", Master::F32)];
+    /// All by name.
+    pub const NAMED: [(&'static str, Master); 3] =
+        [("none", Master::None), ("f32", Master::F32), ("stochastic", Master::Stochastic)];
 }
 
 /// A safetensors file, read by the caller: this crate opens none.
@@ -193,10 +198,14 @@ pub struct Cell {
     pub remedy: Remedy,
     /// What enters at the last layer.
     pub upstream: Upstream,
-    /// The learning rate of the measure `learning-rate`; none: it searches for those at which training works.
+    /// The learning rate. None: the measure `learning-rate` searches for those at which training works, the measure `layers` makes no step.
     pub learning_rate: Option<f64>,
+    /// The rule by which training makes a step of a gradient.
+    pub optimiser: Momentum,
     /// In which numbers training keeps the weights.
     pub master: Master,
+    /// Steps of one training.
+    pub steps: usize,
 }
 
 impl Default for Cell {
@@ -226,7 +235,9 @@ impl Default for Cell {
             remedy: Remedy::None,
             upstream: Upstream::Normal,
             learning_rate: None,
+            optimiser: Momentum::None,
             master: Master::None,
+            steps: 120,
         }
     }
 }
@@ -290,11 +301,15 @@ impl Cell {
             Some((axis, format!("it has no meaning for the measure `{measure}`, which {what}; leave it out")))
         };
         if self.measure != Measure::LearningRate && self.measure != Measure::Derivative {
-            let training = [Axis::LearningRate, Axis::Master];
-            if let Some(axis) = training.into_iter().find(|axis| axis.value(self) != axis.value(&default)) {
+            let training = [Axis::LearningRate, Axis::Optimiser, Axis::Master, Axis::Steps];
+            let foreign = |axis: &Axis| {
+                !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default)
+            };
+            if let Some(axis) = training.into_iter().find(foreign) {
                 let (value, measure) = (plain(&axis.value(self)), self.measure.name());
+                let allowed = plain(&axis.value(&default));
                 let message = format!(
-                    "`{value}` is for the measure `learning-rate`; the measure `{measure}` trains nothing: allowed: none"
+                    "`{value}` is for the measure `learning-rate`; the measure `{measure}` trains nothing: allowed: {allowed}"
                 );
                 return Some((axis, message));
             }

@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 105] = [
+pub const COLUMNS: [Column; 108] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -87,13 +87,19 @@ pub const COLUMNS: [Column; 105] = [
     axis(
         Axis::LearningRate,
         "1",
-        "learning rate; null: the row says at which ones training works. In rows of the measure `learning-rate` alone",
+        "learning rate; null: the row says at which ones training works. In rows of the measure `learning-rate`, and of `layers` where a step is made",
+    ),
+    axis(
+        Axis::Optimiser,
+        "name",
+        "how a step follows from gradients: sgd, momentum:b (heavy ball) or nesterov:b. In rows of the measure `learning-rate` alone",
     ),
     axis(
         Axis::Master,
         "name",
-        "format in which training keeps the weights; none: that of the passes. In rows of the measure `learning-rate` alone",
+        "how training keeps the weights; none: in the format of the passes, f32: in that, stochastic: in the format of the passes, updates rounded stochastically. In rows of the measure `learning-rate` alone",
     ),
+    axis(Axis::Steps, "steps", "steps of one training, fewer where a number left the format. In rows of the measure `learning-rate` alone"),
     Column {
         name: "draws",
         kind: Kind::Parameter,
@@ -291,11 +297,6 @@ pub const COLUMNS: [Column; 105] = [
         "number nearest to 0 from which on the true derivative rounds to 0, on that side; null: never",
     ),
     result(
-        "steps",
-        "steps",
-        "steps of one training: 120 on digits, 600 on a chain of a gain; fewer where a number left the format",
-    ),
-    result(
         "outcome",
         "name",
         "what became of training: converges, stalls, oscillates, explodes or diverges; that of most draws, the worse of equals. A loss that stays above 0.7 times that of a network that gives nothing stalls",
@@ -322,9 +323,9 @@ pub const COLUMNS: [Column; 105] = [
         "updates of weights that rounding undid, as a fraction of all; mean over draws. Without learning_rate: just below the window",
     ),
     result(
-        "windows",
+        "usable",
         "networks",
-        "draws in which training works at some learning rate: its last losses are below 0.7 times the first one and that of a network that gives nothing",
+        "draws in which training works at the learning rate of the row, or at some where it has none: its last losses are below 0.7 times the first one and that of a network that gives nothing",
     ),
     result(
         "window_low",
@@ -342,12 +343,17 @@ pub const COLUMNS: [Column; 105] = [
         "log2 of window_high over window_low, mean over all draws; a draw without a window counts as 0",
     ),
     result("window_stderr", "log2", "standard error of window_octaves over draws; null for one draw"),
+    result(
+        "sweep",
+        "name",
+        "outcome at each power of two from 2^-20 to 2^8, its first letter, a capital where training works in at least half of the draws: stalls, converges, oscillates, explodes, diverges; that of most draws, the worse of equals",
+    ),
     result("outcome_below", "name", "outcome just below the window; null: it reaches 2^-20"),
     result("outcome_above", "name", "outcome just above the window; null: it reaches 2^8"),
     result(
         "theory_threshold",
         "1",
-        "learning rate above which theory says that gradient descent leaves the minimum: 2 / (L s^(2 - 2/L)) for a linear chain of L layers of width 1, s being the product of its gains",
+        "learning rate above which theory says that training leaves the minimum: for gradient descent 2 / (L s^(2 - 2/L)) in a linear chain of L layers of width 1, s being the product of its gains",
     ),
 ];
 

@@ -27,6 +27,7 @@ mod widths;
 
 pub use gradchain_activations::{Activation, Path};
 pub use gradchain_chain::Upstream;
+pub use gradchain_chain::train::Momentum;
 pub use gradchain_gradients::Remedy;
 pub use gradchain_kernels::Association;
 

@@ -15,6 +15,7 @@ mod learning_rate;
 mod network;
 mod prediction;
 mod sample;
+mod training;
 
 use crate::cell::{Cell, Measure};
 use crate::row::Row;
