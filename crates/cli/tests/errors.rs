@@ -10,7 +10,7 @@ fn unknown_names_list_the_known_ones() {
     for (args, expected) in [
         (
             &["run", "nope"][..],
-            "unknown study `nope`; known: scalar, drift, layers, growth, remedies, association, derivative, saturation, or a file that ends in .toml",
+            "unknown study `nope`; known: scalar, drift, layers, growth, remedies, association, derivative, saturation, learning-rate, or a file that ends in .toml",
         ),
         (&["run", "drift", "--set", "deep=1"], "unknown axis `deep`; known: format, summation"),
         (

@@ -187,8 +187,10 @@ impl Axis {
         };
         let trains = cell.measure == Measure::LearningRate;
         match self {
-            Axis::LearningRate => trains || (cell.measure == Measure::Layers && cell.learning_rate.is_some()),
-            Axis::Optimiser | Axis::Master | Axis::Steps => trains,
+            Axis::LearningRate | Axis::Steps => {
+                trains || (cell.measure == Measure::Layers && cell.learning_rate.is_some())
+            }
+            Axis::Optimiser | Axis::Master => trains,
             // The loss gives the upstream gradient.
             Axis::Upstream => !trains,
             Axis::Association => associated,
@@ -373,7 +375,8 @@ mod tests {
         ] {
             let message = axis.set(&mut Cell::default(), text).unwrap_err();
             assert!(
-                message.contains(text.trim_start_matches("clip-norm:").trim_start_matches("momentum:")) && message.contains(allowed),
+                message.contains(text.trim_start_matches("clip-norm:").trim_start_matches("momentum:"))
+                    && message.contains(allowed),
                 "{}: {message}",
                 axis.name()
             );

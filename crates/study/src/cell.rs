@@ -302,9 +302,8 @@ impl Cell {
         };
         if self.measure != Measure::LearningRate && self.measure != Measure::Derivative {
             let training = [Axis::LearningRate, Axis::Optimiser, Axis::Master, Axis::Steps];
-            let foreign = |axis: &Axis| {
-                !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default)
-            };
+            let foreign =
+                |axis: &Axis| !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default);
             if let Some(axis) = training.into_iter().find(foreign) {
                 let (value, measure) = (plain(&axis.value(self)), self.measure.name());
                 let allowed = plain(&axis.value(&default));

@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 108] = [
+pub const COLUMNS: [Column; 115] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -99,7 +99,11 @@ pub const COLUMNS: [Column; 108] = [
         "name",
         "how training keeps the weights; none: in the format of the passes, f32: in that, stochastic: in the format of the passes, updates rounded stochastically. In rows of the measure `learning-rate` alone",
     ),
-    axis(Axis::Steps, "steps", "steps of one training, fewer where a number left the format. In rows of the measure `learning-rate` alone"),
+    axis(
+        Axis::Steps,
+        "steps",
+        "steps of one training, fewer where a number left the format. In rows of the measure `learning-rate`, and of `layers` where a step is made",
+    ),
     Column {
         name: "draws",
         kind: Kind::Parameter,
@@ -320,8 +324,35 @@ pub const COLUMNS: [Column; 108] = [
     result(
         "lost_updates",
         "1",
-        "updates of weights that rounding undid, as a fraction of all; mean over draws. Without learning_rate: just below the window",
+        "updates of weights that rounding undid, as a fraction of all; mean over draws. Measure `learning-rate` without learning_rate: just below the window. Measure `layers`: in one step, rounded to nearest",
     ),
+    result(
+        "update_ratio",
+        "1",
+        "Euclidean norm of one step of the weights of the layer, before it is rounded, over that of the weights: learning_rate times the gradient of the mean loss",
+    ),
+    result(
+        "zero_updates",
+        "1",
+        "fraction of the weights of the layer whose step is zero, the gradient being zero",
+    ),
+    result(
+        "update_kept",
+        "1",
+        "scalar product of the change of the weights and of the step, over that of the step and itself, rounded to nearest: 1 where all of the step arrives; null without a step",
+    ),
+    result("lost_updates_stochastic", "1", "lost_updates where the new weights are rounded stochastically"),
+    result(
+        "update_kept_stochastic",
+        "1",
+        "update_kept where the new weights are rounded stochastically: 1 on average over the random bits",
+    ),
+    result(
+        "moved",
+        "1",
+        "Euclidean norm of the change of the weights of the layer by a training, over that of the weights",
+    ),
+    result("moved_stochastic", "1", "moved where the updates are rounded stochastically"),
     result(
         "usable",
         "networks",

@@ -165,9 +165,7 @@ impl Momentum {
         let value = self.factor();
         match (0.0..1.0).contains(&value) {
             true => Ok(self),
-            false => {
-                Err(TrainError::OutOfRange { what: "momentum", value, allowed: "0 to 1 exclusive" })
-            }
+            false => Err(TrainError::OutOfRange { what: "momentum", value, allowed: "0 to 1 exclusive" }),
         }
     }
 }

@@ -15,6 +15,7 @@ mod learning_rate;
 mod network;
 mod prediction;
 mod sample;
+mod steps;
 mod training;
 
 use crate::cell::{Cell, Measure};

@@ -4,8 +4,8 @@
 //!
 //! - **digits**, unless the cell has a gain: the network takes 8 x 8 pixels and gives ten outputs without activation; softmax and cross-entropy, the mean over
 //!   the batch. Batches come in an order that depends on the seed of the study alone.
-//! - **a linear chain of width 1**, where the cell has the gain g: `½ (w_L .. w_1 - s)²` with `s = g^L`, from the weights `0.99 g`, next to the balanced minimum
-//!   of curvature `L s^(2 - 2/L)`.
+//! - **a linear chain of width 1**, where the cell has the gain g: `½ (w_L .. w_1 - s)²` with `s = g^L`, from the weights g but for the first, `0.99 g`: next to the
+//!   balanced minimum of curvature `L s^(2 - 2/L)`, and so near that an orbit around it is no progress.
 //!
 //! A remedy stands where training has it: `clip-value` and `clip-norm` clip the gradients of all parameters together, `adaptive` those of each unit; a loss scale is
 //! taken off them again, and skips steps that are not finite; `normalise` gives the gradient of each layer, over the whole batch, the norm 1; `residual`, `rmsnorm` and
@@ -17,6 +17,7 @@
 use super::MeasureError;
 use super::arithmetic::WithArithmetic;
 use super::sample::mean;
+use super::steps::ADAPTIVE_EPSILON;
 use crate::cell::{Cell, Master};
 use crate::gain::Gain;
 use gradchain_activations::Activation;
@@ -28,12 +29,10 @@ use gradchain_chain::{ChainArithmetic, Digits, Loss, Network, Setting, Targets, 
 use gradchain_gradients::{Adaptive, Remedy};
 use gradchain_theory::learning_rate::{balanced_sharpness, gradient_descent, heavy_ball, nesterov};
 
-/// What the weights of a chain start from, in units of the gain.
+/// What the first weight of a chain starts from, in units of the gain.
 const START: f64 = 0.99;
 /// The part of the loss at first, and of the loss of nothing, below which training works: that of [`Outcome::Converges`].
 const FALLEN: f64 = 0.7;
-/// The norm that the weights of a unit count with at least, as in the paper on adaptive clipping.
-const ADAPTIVE_EPSILON: f64 = 1e-3;
 /// The stream of stochastic updates, which no pass draws from.
 const UPDATES: u64 = u64::MAX;
 
@@ -77,14 +76,11 @@ impl Task {
     /// # Errors
     /// If the network, that of a file, does not fit the digits.
     pub(super) fn network(self, cell: &Cell, drawn: Network) -> Result<Network, MeasureError> {
-        let mut network =
-            Network { wiring: Wiring::of(cell.remedy), output: Activation::Identity, ..drawn };
+        let mut network = Network { wiring: Wiring::of(cell.remedy), output: Activation::Identity, ..drawn };
         match self {
             Task::Chain { .. } => {
-                for layer in &mut network.layers {
-                    layer.weights.iter_mut().for_each(|w| *w *= START);
-                    layer.weights_rest = None;
-                }
+                network.layers.iter_mut().for_each(|layer| layer.weights_rest = None);
+                network.layers[0].weights[0] *= START;
             }
             Task::Digits if (network.inputs(), network.outputs()) != (Digits::PIXELS, Digits::CLASSES) => {
                 return Err(MeasureError::Network(format!(
