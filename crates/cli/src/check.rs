@@ -79,7 +79,7 @@ fn one(directory: &Path, isa: Isa, threads: usize, stop: &AtomicBool) -> Result<
     let mut records = Vec::new();
     let outcome = run_cells(&cells, &|cell| measure(cell, isa), threads, None, stop, |event| {
         match event {
-            Event::Measured => bar.inc(1),
+            Event::Measured { .. } => bar.inc(1),
             Event::Records { records: of_cell, .. } => records.push(of_cell),
         }
         Ok::<(), std::convert::Infallible>(())

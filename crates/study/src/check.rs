@@ -223,7 +223,12 @@ fn row_differences(
 }
 
 /// Calls `tell` for each field in which two objects differ; fields of the objects of a row (provenance) are named with a dot.
-fn differing(prefix: &str, a: &Json, b: &Json, tell: &mut impl FnMut(&str, Option<&Json>, Option<&Json>)) {
+pub(crate) fn differing(
+    prefix: &str,
+    a: &Json,
+    b: &Json,
+    tell: &mut impl FnMut(&str, Option<&Json>, Option<&Json>),
+) {
     let (Json::Object(a), Json::Object(b)) = (a, b) else { return tell(prefix, Some(a), Some(b)) };
     for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
         let (x, y) = (a.get(key), b.get(key));
@@ -250,18 +255,18 @@ fn column_at(expected: &str, found: &str) -> &'static str {
 }
 
 /// Short names of cells: the id, and the axes on which the cells of the study differ.
-struct Labels<'a> {
+pub(crate) struct Labels<'a> {
     cells: &'a [Cell],
     axes: Vec<Axis>,
 }
 
 impl Labels<'_> {
-    fn new(cells: &[Cell]) -> Labels<'_> {
+    pub(crate) fn new(cells: &[Cell]) -> Labels<'_> {
         let varies = |axis: &Axis| cells.iter().any(|cell| cell.value(*axis) != cells[0].value(*axis));
         Labels { cells, axes: Axis::ALL.into_iter().filter(varies).collect() }
     }
 
-    fn of(&self, index: usize) -> String {
+    pub(crate) fn of(&self, index: usize) -> String {
         let cell = &self.cells[index];
         let axes =
             self.axes.iter().map(|axis| format!("{} {}", axis.name(), named(&plain(&cell.value(*axis)))));

@@ -25,6 +25,8 @@ const LEAST: i32 = -20;
 const GREATEST: i32 = 8;
 /// Halvings of an octave at the ends of a window.
 const HALVINGS: u32 = 5;
+/// The most trainings of one draw.
+pub(crate) const MOST_TRAININGS: u32 = (GREATEST - LEAST + 1) as u32 + 2 * HALVINGS;
 
 /// The row of a cell.
 pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {

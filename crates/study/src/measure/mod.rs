@@ -18,6 +18,8 @@ mod sample;
 mod steps;
 mod training;
 
+pub(crate) use learning_rate::MOST_TRAININGS;
+
 use crate::cell::{Cell, Measure};
 use crate::row::Row;
 use gradchain_arith::Isa;
