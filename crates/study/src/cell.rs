@@ -249,7 +249,8 @@ impl Cell {
             | Measure::Remedies
             | Measure::Growth
             | Measure::Association
-            | Measure::Derivative => 1,
+            | Measure::Derivative
+            | Measure::LearningRate => 1,
             Measure::Layers => self.layers(),
         }
     }
