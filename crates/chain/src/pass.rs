@@ -18,16 +18,17 @@
 //! The bias is added after the sum has been rounded into the format; how often the product of gradient and derivative is rounded, the path says.
 
 use crate::network::{Ends, Network, Wiring};
+use crate::train::Storage;
 use gradchain_activations::{Activation, Activations, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Summation};
 use gradchain_gradients::layers::{self, Affine, NormLayer, Statistics, statistics};
-use gradchain_gradients::{GradientError, Gradients, Remedy};
+use gradchain_gradients::{GradientError, Remedy};
 use gradchain_kernels::{Kernels, Shape};
 
-/// An arithmetic that chains are computed in: with products of matrices, activations, and what is done to gradients.
-pub trait ChainArithmetic: Kernels + Activations + Gradients {}
+/// An arithmetic that chains are computed in: with products of matrices, activations, what is done to gradients, and parameters.
+pub trait ChainArithmetic: Kernels + Activations + Storage {}
 
-impl<A: Kernels + Activations + Gradients> ChainArithmetic for A {}
+impl<A: Kernels + Activations + Storage> ChainArithmetic for A {}
 
 /// A network rounded once into the format of an arithmetic.
 #[derive(Clone, Debug)]

@@ -3,13 +3,14 @@
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Rounding, Rules, Summation, bf16, f16};
 use gradchain_chain::train::{
-    Clip, History, LossScale, Momentum, NonFinite, OnNonFinite, Outcome, Place, Recipe, Samples, Trainer,
+    Clip, History, LossScale, Momentum, NonFinite, OnNonFinite, Outcome, Place, Recipe, Samples, Storage,
+    Trainer,
 };
 use gradchain_chain::{
     ChainArithmetic, Digits, Draw, Init, Layer, Loss, Network, Setting, Targets, Upstream, Wiring, batches,
     draw_ends,
 };
-use gradchain_gradients::{Adaptive, Gradients, Remedy, ScaleRule};
+use gradchain_gradients::{Adaptive, Remedy, ScaleRule};
 
 const PLAIN: Setting = Setting { summation: Summation::Wide, path: Path::Fused, remedy: Remedy::None };
 
@@ -32,7 +33,7 @@ fn sample<'a>(input: &'a [f64], y: &'a [f64]) -> Samples<'a> {
     Samples { batch: 1, input, targets: Targets::Values(y) }
 }
 
-fn run<A: ChainArithmetic + Gradients>(
+fn run<A: ChainArithmetic>(
     arith: &A,
     network: &Network,
     recipe: Recipe,
@@ -120,7 +121,7 @@ fn thresholds_with_momentum() {
 }
 
 /// One weight in one layer, `z = w x`, loss `½ (z - y)²`: the recurrence written out, each line rounded where the module says.
-fn recurrence<A: Arithmetic, S: Gradients>(
+fn recurrence<A: Arithmetic, S: Storage>(
     arith: &A,
     storage: &S,
     momentum: Momentum,
@@ -152,7 +153,7 @@ fn recurrence<A: Arithmetic, S: Gradients>(
 /// Every momentum, with the parameters in the format itself and in masters, bit for bit.
 #[test]
 fn updates_are_the_stated_recurrence() {
-    fn check<K: ChainArithmetic, S: Gradients>(arith: &K, storage: &S) {
+    fn check<K: ChainArithmetic, S: Storage>(arith: &K, storage: &S) {
         for momentum in [Momentum::None, Momentum::HeavyBall(0.9), Momentum::Nesterov(0.85)] {
             let recipe = Recipe { momentum, ..squared(0.07) };
             let network = scalars(&[0.9]);
@@ -230,7 +231,7 @@ fn a_coarse_format_loses_updates_and_masters_do_not() {
 /// Where every update is lost, a run in bf16 stands still; with masters it learns.
 #[test]
 fn small_steps_need_masters() {
-    fn history<S: Gradients>(storage: S) -> History {
+    fn history<S: Storage>(storage: S) -> History {
         let arith = native::<bf16>();
         let mut trainer = Trainer::new(arith, arith, storage, &scalars(&[1.0]), squared(0.003)).unwrap();
         let mut history = History::default();
@@ -438,7 +439,7 @@ fn weight_gradients_of_a_linear_network_are_equal_over_the_layers() {
 }
 
 /// The network after some steps on digits, with every part of a recipe, and how its steps turned.
-fn trained<K: ChainArithmetic, S: Gradients>(
+fn trained<K: ChainArithmetic, S: Storage>(
     arith: &K,
     storage: &S,
     loss_scale: LossScale,
@@ -505,7 +506,7 @@ fn in_f64_a_loss_scale_changes_no_bit() {
 /// In every arithmetic the same bits on every instruction set, and in emulation.
 #[test]
 fn the_bits_do_not_depend_on_the_instruction_set() {
-    fn with_scale<K: ChainArithmetic, S: Gradients>(arith: &K, storage: &S) -> (Network, Vec<Option<f64>>) {
+    fn with_scale<K: ChainArithmetic, S: Storage>(arith: &K, storage: &S) -> (Network, Vec<Option<f64>>) {
         trained(arith, storage, LossScale::Static(8.0))
     }
     let nearest = |format| Emulated::new(format, Rules::default(), 0);

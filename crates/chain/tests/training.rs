@@ -2,9 +2,9 @@
 
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Isa, Native, Summation};
-use gradchain_chain::train::{Clip, History, Recipe, Samples, Trainer};
+use gradchain_chain::train::{Clip, History, Recipe, Samples, Storage, Trainer};
 use gradchain_chain::{ChainArithmetic, Digits, Layer, Loss, Network, Setting, Targets};
-use gradchain_gradients::{Gradients, Remedy};
+use gradchain_gradients::Remedy;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ fn name_of(outcome: &str) -> &'static str {
 }
 
 /// PyTorch clips by `limit / (norm + 10^-6)` where that is below 1, this project by `limit / norm`: gives the next step the limit that makes ours into theirs.
-fn clip_as_pytorch<K: ChainArithmetic, S: Gradients>(
+fn clip_as_pytorch<K: ChainArithmetic, S: Storage>(
     trainer: &mut Trainer<K, S>,
     run: &Run<'_>,
     digits: &Digits,

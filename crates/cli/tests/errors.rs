@@ -10,10 +10,13 @@ fn unknown_names_list_the_known_ones() {
     for (args, expected) in [
         (
             &["run", "nope"][..],
-            "unknown study `nope`; known: scalar, drift, layers, growth, spectrum, remedies, association, derivative, saturation, or a file that ends in .toml",
+            "unknown study `nope`; known: scalar, drift, layers, growth, spectrum, remedies, association, derivative, saturation, learning-rate, or a file that ends in .toml",
         ),
         (&["run", "drift", "--set", "deep=1"], "unknown axis `deep`; known: format, summation"),
-        (&["run", "drift", "--set", "learning_rate=1"], "unknown axis `learning_rate`; known: format"),
+        (
+            &["run", "drift", "--set", "learning_rate=1"],
+            "`1` is for the measure `learning-rate`; the measure `chain` trains nothing",
+        ),
         (&["run", "drift", "--set", "format=f15"], "--set: format: unknown format `f15`; known: f16, bf16"),
         (&["run", "drift", "--set", "summation=kahan"], "unknown summation `kahan`; known: recursive"),
         (

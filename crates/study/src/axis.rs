@@ -1,6 +1,6 @@
 //! The axes of a study: their names, and what a text on each of them means.
 
-use crate::cell::{Cell, Init, Measure, NetworkFile};
+use crate::cell::{Cell, Init, Master, Measure, NetworkFile};
 use crate::row::Value;
 use crate::widths::MAX_WIDTH;
 use gradchain_arith::{Overflow, Rounding, Subnormals};
@@ -30,11 +30,15 @@ pub enum Axis {
     Batch,
     Remedy,
     Upstream,
+    LearningRate,
+    Optimiser,
+    Master,
+    Steps,
 }
 
 impl Axis {
     /// All axes, in the order of the fields of a row.
-    pub const ALL: [Axis; 18] = [
+    pub const ALL: [Axis; 22] = [
         Axis::Format,
         Axis::Summation,
         Axis::Association,
@@ -53,6 +57,10 @@ impl Axis {
         Axis::Batch,
         Axis::Remedy,
         Axis::Upstream,
+        Axis::LearningRate,
+        Axis::Optimiser,
+        Axis::Master,
+        Axis::Steps,
     ];
 
     /// The name in studies, rows and `--set`.
@@ -76,6 +84,10 @@ impl Axis {
             Axis::Batch => "batch",
             Axis::Remedy => "remedy",
             Axis::Upstream => "upstream",
+            Axis::LearningRate => "learning_rate",
+            Axis::Optimiser => "optimiser",
+            Axis::Master => "master",
+            Axis::Steps => "steps",
         }
     }
 
@@ -93,9 +105,14 @@ impl Axis {
     /// Whether the values are numbers, so that a text with `..` is a range.
     pub(crate) const fn is_numeric(self) -> bool {
         match self {
-            Axis::WeightScale | Axis::BiasScale | Axis::Gain | Axis::Width | Axis::Depth | Axis::Batch => {
-                true
-            }
+            Axis::WeightScale
+            | Axis::BiasScale
+            | Axis::Gain
+            | Axis::Width
+            | Axis::Depth
+            | Axis::Batch
+            | Axis::LearningRate
+            | Axis::Steps => true,
             Axis::Format
             | Axis::Summation
             | Axis::Association
@@ -107,7 +124,9 @@ impl Axis {
             | Axis::Init
             | Axis::Widths
             | Axis::Remedy
-            | Axis::Upstream => false,
+            | Axis::Upstream
+            | Axis::Optimiser
+            | Axis::Master => false,
         }
     }
 
@@ -141,6 +160,15 @@ impl Axis {
             Axis::Batch => cell.batch = integer(text, 1, 65_536)?,
             Axis::Remedy => cell.remedy = parse(text)?,
             Axis::Upstream => cell.upstream = named(&Upstream::NAMED, "upstream", text, "")?,
+            Axis::LearningRate => {
+                cell.learning_rate = match text {
+                    "none" => None,
+                    _ => Some(scale(text).map_err(|e| format!("{e}, or none"))?),
+                }
+            }
+            Axis::Optimiser => cell.optimiser = parse(text)?,
+            Axis::Master => cell.master = named(&Master::NAMED, "master", text, "")?,
+            Axis::Steps => cell.steps = integer(text, 1, 1_000_000)?,
         }
         Ok(())
     }
@@ -150,12 +178,22 @@ impl Axis {
     pub(crate) fn stands_in_rows_of(self, cell: &Cell) -> bool {
         let associated = match cell.measure {
             Measure::Association => true,
-            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers | Measure::Spectrum => {
-                false
-            }
+            Measure::Chain
+            | Measure::Remedies
+            | Measure::Growth
+            | Measure::Layers
+            | Measure::Spectrum
+            | Measure::LearningRate => false,
             Measure::Derivative => return self.concerns_single_numbers(),
         };
+        let trains = cell.measure == Measure::LearningRate;
         match self {
+            Axis::LearningRate | Axis::Steps => {
+                trains || (cell.measure == Measure::Layers && cell.learning_rate.is_some())
+            }
+            Axis::Optimiser | Axis::Master => trains,
+            // The loss gives the upstream gradient.
+            Axis::Upstream => !trains,
             Axis::Association => associated,
             Axis::Widths => associated || self.value(cell) != Value::Null,
             Axis::Format
@@ -172,8 +210,7 @@ impl Axis {
             | Axis::Width
             | Axis::Depth
             | Axis::Batch
-            | Axis::Remedy
-            | Axis::Upstream => true,
+            | Axis::Remedy => true,
         }
     }
 
@@ -197,7 +234,11 @@ impl Axis {
             | Axis::Depth
             | Axis::Batch
             | Axis::Remedy
-            | Axis::Upstream => false,
+            | Axis::Upstream
+            | Axis::LearningRate
+            | Axis::Optimiser
+            | Axis::Master
+            | Axis::Steps => false,
         }
     }
 
@@ -232,6 +273,10 @@ impl Axis {
             Axis::Batch => cell.batch.into(),
             Axis::Remedy => cell.remedy.to_string().into(),
             Axis::Upstream => name(&Upstream::NAMED, &cell.upstream),
+            Axis::LearningRate => cell.learning_rate.into(),
+            Axis::Optimiser => cell.optimiser.to_string().into(),
+            Axis::Master => name(&Master::NAMED, &cell.master),
+            Axis::Steps => cell.steps.into(),
         }
     }
 }
@@ -286,6 +331,8 @@ mod tests {
             (Axis::Widths, "bottleneck:64,4"),
             (Axis::Remedy, "clip-norm:1"),
             (Axis::Upstream, "unit"),
+            (Axis::Optimiser, "nesterov:0.9"),
+            (Axis::Master, "stochastic"),
         ] {
             let mut cell = Cell::default();
             axis.set(&mut cell, text).unwrap();
@@ -321,10 +368,16 @@ mod tests {
             (Axis::Remedy, "x", "clip-norm"),
             (Axis::Remedy, "clip-norm:-1", "clip-norm = "),
             (Axis::Upstream, "x", "normal, ones, unit"),
+            (Axis::LearningRate, "-1", "finite numbers of at least 0, or none"),
+            (Axis::Optimiser, "adam", "sgd, momentum:b, nesterov:b"),
+            (Axis::Optimiser, "momentum:1", "momentum = 1 is out of range; allowed: 0 to 1 exclusive"),
+            (Axis::Master, "f16", "none, f32, stochastic"),
+            (Axis::Steps, "0", "integers from 1 to 1000000"),
         ] {
             let message = axis.set(&mut Cell::default(), text).unwrap_err();
             assert!(
-                message.contains(text.trim_start_matches("clip-norm:")) && message.contains(allowed),
+                message.contains(text.trim_start_matches("clip-norm:").trim_start_matches("momentum:"))
+                    && message.contains(allowed),
                 "{}: {message}",
                 axis.name()
             );

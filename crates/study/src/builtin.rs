@@ -1,7 +1,7 @@
 //! The studies that come with the program.
 
 /// Name and text of each built-in study; a new one is a directory below `reports` and a line here.
-pub const BUILTIN: [(&str, &str); 9] = [
+pub const BUILTIN: [(&str, &str); 10] = [
     ("scalar", include_str!("../../../reports/scalar/study.toml")),
     ("drift", include_str!("../../../reports/drift/study.toml")),
     ("layers", include_str!("../../../reports/layers/study.toml")),
@@ -11,6 +11,7 @@ pub const BUILTIN: [(&str, &str); 9] = [
     ("association", include_str!("../../../reports/association/study.toml")),
     ("derivative", include_str!("../../../reports/derivative/study.toml")),
     ("saturation", include_str!("../../../reports/saturation/study.toml")),
+    ("learning-rate", include_str!("../../../reports/learning-rate/study.toml")),
 ];
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::row::Value;
 use crate::widths::Widths;
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Format, Overflow, Rounding, Rules, Subnormals, Summation};
-use gradchain_chain::Upstream;
+use gradchain_chain::train::Momentum;
+use gradchain_chain::{Digits, Upstream, Wiring};
 use gradchain_gradients::Remedy;
 use gradchain_kernels::{Association, MAX_OPTIMAL_LAYERS};
 use std::fmt;
@@ -33,11 +34,13 @@ pub enum Measure {
     Derivative,
     /// Lyapunov exponents and singular values of the Jacobian: a row for each of up to 16 of them.
     Spectrum,
+    /// What training does at a learning rate, or at which learning rates it works: one row.
+    LearningRate,
 }
 
 impl Measure {
     /// All measures by name.
-    pub const NAMED: [(&'static str, Measure); 7] = [
+    pub const NAMED: [(&'static str, Measure); 8] = [
         ("chain", Measure::Chain),
         ("remedies", Measure::Remedies),
         ("growth", Measure::Growth),
@@ -45,6 +48,7 @@ impl Measure {
         ("association", Measure::Association),
         ("derivative", Measure::Derivative),
         ("spectrum", Measure::Spectrum),
+        ("learning-rate", Measure::LearningRate),
     ];
 
     /// The name in study files.
@@ -57,6 +61,7 @@ impl Measure {
             Measure::Association => "association",
             Measure::Derivative => "derivative",
             Measure::Spectrum => "spectrum",
+            Measure::LearningRate => "learning-rate",
         }
     }
 }
@@ -103,6 +108,24 @@ impl Init {
             Init::File(_) => None,
         }
     }
+}
+
+/// In which numbers training keeps the weights, and how it rounds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Master {
+    /// In the format of the passes itself.
+    None,
+    /// In f32, rounded into the format for each pass: master weights (Micikevicius et al. 2018, "Mixed precision training", section 3.1).
+    F32,
+    /// In the format itself, but every update rounds stochastically: on average none is lost (Gupta et al. 2015, arXiv:1502.02551, section 3). The passes
+    /// round as `rounding` says.
+    Stochastic,
+}
+
+impl Master {
+    /// All by name.
+    pub const NAMED: [(&'static str, Master); 3] =
+        [("none", Master::None), ("f32", Master::F32), ("stochastic", Master::Stochastic)];
 }
 
 /// A safetensors file, read by the caller: this crate opens none.
@@ -172,6 +195,14 @@ pub struct Cell {
     pub remedy: Remedy,
     /// What enters at the last layer.
     pub upstream: Upstream,
+    /// The learning rate. None: the measure `learning-rate` searches for those at which training works, the measure `layers` makes no step.
+    pub learning_rate: Option<f64>,
+    /// The rule by which training makes a step of a gradient.
+    pub optimiser: Momentum,
+    /// In which numbers training keeps the weights.
+    pub master: Master,
+    /// Steps of one training.
+    pub steps: usize,
 }
 
 impl Default for Cell {
@@ -200,6 +231,10 @@ impl Default for Cell {
             batch: 1,
             remedy: Remedy::None,
             upstream: Upstream::Normal,
+            learning_rate: None,
+            optimiser: Momentum::None,
+            master: Master::None,
+            steps: 120,
         }
     }
 }
@@ -222,7 +257,8 @@ impl Cell {
             | Measure::Remedies
             | Measure::Growth
             | Measure::Association
-            | Measure::Derivative => 1,
+            | Measure::Derivative
+            | Measure::LearningRate => 1,
             Measure::Layers => self.layers(),
             Measure::Spectrum => {
                 let widths = widths(self);
@@ -282,15 +318,34 @@ impl Cell {
                 "batchnorm takes its statistics over the batch; allowed with it: 2 to 65536".to_owned();
             return Some((Axis::Batch, message));
         }
-        match self.measure {
-            Measure::Derivative => Axis::ALL
+        let without_meaning = |what: &str| {
+            let axis = Axis::ALL
                 .into_iter()
-                .find(|axis| !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default))
-                .map(|axis| {
-                    let message = "it has no meaning for the measure `derivative`, which looks at single numbers; leave it out";
-                    (axis, message.to_owned())
-                }),
-            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers | Measure::Spectrum if self.association != default.association => {
+                .find(|axis| !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default))?;
+            let measure = self.measure.name();
+            Some((axis, format!("it has no meaning for the measure `{measure}`, which {what}; leave it out")))
+        };
+        if self.measure != Measure::LearningRate && self.measure != Measure::Derivative {
+            let training = [Axis::LearningRate, Axis::Optimiser, Axis::Master, Axis::Steps];
+            let foreign =
+                |axis: &Axis| !axis.stands_in_rows_of(self) && axis.value(self) != axis.value(&default);
+            if let Some(axis) = training.into_iter().find(foreign) {
+                let (value, measure) = (plain(&axis.value(self)), self.measure.name());
+                let allowed = plain(&axis.value(&default));
+                let message = format!(
+                    "`{value}` is for the measure `learning-rate`; the measure `{measure}` trains nothing: allowed: {allowed}"
+                );
+                return Some((axis, message));
+            }
+        }
+        match self.measure {
+            Measure::Derivative => without_meaning("looks at single numbers"),
+            Measure::LearningRate => {
+                without_meaning("trains a network").or_else(|| self.training_contradiction())
+            }
+            Measure::Chain | Measure::Remedies | Measure::Growth | Measure::Layers | Measure::Spectrum
+                if self.association != default.association =>
+            {
                 let (association, measure) = (self.association, self.measure.name());
                 let message = format!(
                     "`{association}` is an order for the measure `association`; the measure `{measure}` goes layer by layer: \
@@ -299,7 +354,9 @@ impl Cell {
                 );
                 Some((Axis::Association, message))
             }
-            Measure::Chain | Measure::Remedies | Measure::Growth if matches!(self.remedy, Remedy::Adaptive(_)) => {
+            Measure::Chain | Measure::Remedies | Measure::Growth
+                if matches!(self.remedy, Remedy::Adaptive(_)) =>
+            {
                 let (remedy, measure) = (self.remedy, self.measure.name());
                 let message = format!(
                     "`{remedy}` treats the gradients of the weights, which the measure `{measure}` does not look at; the measure `layers` does"
@@ -355,6 +412,64 @@ impl Cell {
         }
         if self.upstream != default.upstream {
             return Some((Axis::Upstream, message("no upstream gradient enters it", "normal, the default")));
+        }
+        None
+    }
+
+    /// What on which axis contradicts the training of the measure `learning-rate`.
+    fn training_contradiction(&self) -> Option<(Axis, String)> {
+        let refused = |axis, message: String| Some((axis, message));
+        let drawn = !matches!(self.init, Init::File(_));
+        if drawn && self.depth == 0 {
+            return refused(
+                Axis::Depth,
+                "`0`: a network without layers is not trained; allowed: 1 to 10000000".to_owned(),
+            );
+        }
+        let digits = Digits::built_in().count();
+        if self.batch > digits {
+            return refused(
+                Axis::Batch,
+                format!("`{}`: there are {digits} digits; allowed: 1 to {digits}", self.batch),
+            );
+        }
+        if self.master == Master::F32 && self.format.precision() > Format::F32.precision() {
+            let message = format!("`f32` is coarser than {}; allowed with it: none", self.format);
+            return refused(Axis::Master, message);
+        }
+        let gain = self.gain.as_ref()?;
+        let positive = matches!(gain, Gain::Constant(number) if number.decimal().nearest > 0.0);
+        if !positive {
+            let message = format!(
+                "`{gain}` is no gain that the measure `learning-rate` trains towards; allowed: none, a number above 0"
+            );
+            return refused(Axis::Gain, message);
+        }
+        let refused = |axis: Axis, allowed: &str| {
+            let message = format!(
+                "`{}`: the measure `learning-rate` trains a gain as a linear chain of width 1, on one sample and without biases; allowed with \
+                 a gain: {allowed}",
+                plain(&axis.value(self))
+            );
+            Some((axis, message))
+        };
+        if self.widths.is_some() {
+            return refused(Axis::Widths, "none");
+        }
+        if self.width != 1 {
+            return refused(Axis::Width, "1");
+        }
+        if self.activation != Activation::Identity {
+            return refused(Axis::Activation, "identity");
+        }
+        if self.batch != 1 {
+            return refused(Axis::Batch, "1");
+        }
+        if self.bias_scale != 0.0 {
+            return refused(Axis::BiasScale, "0");
+        }
+        if Wiring::of(self.remedy) != Wiring::Plain {
+            return refused(Axis::Remedy, "remedies that leave the network as it is");
         }
         None
     }

@@ -45,7 +45,7 @@ const fn result(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All columns, in the order of the fields of a row.
-pub const COLUMNS: [Column; 106] = [
+pub const COLUMNS: [Column; 132] = [
     axis(Axis::Format, "name", "number format of the computation"),
     axis(Axis::Summation, "name", "how products are added"),
     axis(
@@ -84,6 +84,26 @@ pub const COLUMNS: [Column; 106] = [
     axis(Axis::Batch, "samples", "samples that pass at once"),
     axis(Axis::Remedy, "name", "what is done to the gradient after each layer"),
     axis(Axis::Upstream, "name", "gradient that enters at the last layer"),
+    axis(
+        Axis::LearningRate,
+        "1",
+        "learning rate; null: the row says at which ones training works. In rows of the measure `learning-rate`, and of `layers` where a step is made",
+    ),
+    axis(
+        Axis::Optimiser,
+        "name",
+        "how a step follows from gradients: sgd, momentum:b (heavy ball) or nesterov:b. In rows of the measure `learning-rate` alone",
+    ),
+    axis(
+        Axis::Master,
+        "name",
+        "how training keeps the weights; none: in the format of the passes, f32: in that, stochastic: in the format of the passes, updates rounded stochastically. In rows of the measure `learning-rate` alone",
+    ),
+    axis(
+        Axis::Steps,
+        "steps",
+        "steps of one training, fewer where a number left the format. In rows of the measure `learning-rate`, and of `layers` where a step is made",
+    ),
     Column {
         name: "draws",
         kind: Kind::Parameter,
@@ -352,6 +372,92 @@ pub const COLUMNS: [Column; 106] = [
         "slope_zero_rightly_from",
         "1",
         "number nearest to 0 from which on the true derivative rounds to 0, on that side; null: never",
+    ),
+    result(
+        "outcome",
+        "name",
+        "what became of training: converges, stalls, oscillates, explodes or diverges; that of most draws, the worse of equals. A loss that stays above 0.7 times that of a network that gives nothing stalls",
+    ),
+    result(
+        "diverged_at",
+        "step",
+        "step from which on the loss stayed above one and a half times the first, or at which a number left the format; least over draws; null: never",
+    ),
+    result(
+        "overflowed_at",
+        "step",
+        "step with the first infinity or NaN; least over draws; null: never. Without learning_rate: just above the window",
+    ),
+    result("loss_first", "1", "loss before the first step, mean over draws"),
+    result(
+        "loss_last",
+        "1",
+        "mean loss of the last 5 steps, mean over draws; without learning_rate the least of all learning rates tried",
+    ),
+    result(
+        "lost_updates",
+        "1",
+        "updates of weights that rounding undid, as a fraction of all; mean over draws. Measure `learning-rate` without learning_rate: just below the window. Measure `layers`: in one step, rounded to nearest",
+    ),
+    result(
+        "update_ratio",
+        "1",
+        "Euclidean norm of one step of the weights of the layer, before it is rounded, over that of the weights: learning_rate times the gradient of the mean loss",
+    ),
+    result(
+        "zero_updates",
+        "1",
+        "fraction of the weights of the layer whose step is zero, the gradient being zero",
+    ),
+    result(
+        "update_kept",
+        "1",
+        "scalar product of the change of the weights and of the step, over that of the step and itself, rounded to nearest: 1 where all of the step arrives; null without a step",
+    ),
+    result("lost_updates_stochastic", "1", "lost_updates where the new weights are rounded stochastically"),
+    result(
+        "update_kept_stochastic",
+        "1",
+        "update_kept where the new weights are rounded stochastically: 1 on average over the random bits",
+    ),
+    result(
+        "moved",
+        "1",
+        "Euclidean norm of the change of the weights of the layer by a training, over that of the weights",
+    ),
+    result("moved_stochastic", "1", "moved where the updates are rounded stochastically"),
+    result(
+        "usable",
+        "networks",
+        "draws in which training works at the learning rate of the row, or at some where it has none: its last losses are below 0.7 times the first one and that of a network that gives nothing",
+    ),
+    result(
+        "window_low",
+        "1",
+        "least learning rate of the window, in which training works; geometric mean over draws that have one",
+    ),
+    result(
+        "window_high",
+        "1",
+        "greatest learning rate of the window; geometric mean over draws that have one",
+    ),
+    result(
+        "window_octaves",
+        "log2",
+        "log2 of window_high over window_low, mean over all draws; a draw without a window counts as 0",
+    ),
+    result("window_stderr", "log2", "standard error of window_octaves over draws; null for one draw"),
+    result(
+        "sweep",
+        "name",
+        "outcome at each power of two from 2^-20 to 2^8, its first letter, a capital where training works in at least half of the draws: stalls, converges, oscillates, explodes, diverges; that of most draws, the worse of equals",
+    ),
+    result("outcome_below", "name", "outcome just below the window; null: it reaches 2^-20"),
+    result("outcome_above", "name", "outcome just above the window; null: it reaches 2^8"),
+    result(
+        "theory_threshold",
+        "1",
+        "learning rate above which theory says that training leaves the minimum: for gradient descent 2 / (L s^(2 - 2/L)) in a linear chain of L layers of width 1, s being the product of its gains",
     ),
 ];
 

@@ -3,7 +3,8 @@
 //! The multiply-adds are counted. The time is a rough estimate, a sum of these counts, each times what it took on one core of a desktop of 2023: it is
 //! meant to compare cells with each other, and is within a factor of about four of the time of most.
 
-use crate::cell::{Cell, Measure};
+use crate::cell::{Cell, Master, Measure};
+use crate::measure::MOST_TRAININGS;
 use crate::memory::{estimate, is_native, widths};
 use gradchain_activations::Activation;
 use gradchain_arith::Format;
@@ -36,6 +37,10 @@ const UNIT: f64 = 150e-9;
 const SPECTRUM: f64 = 6.0;
 /// A layer, however narrow.
 const LAYER: f64 = 400e-9;
+/// One unit of one sample at one layer in training, unless a layer normalises it.
+const TRAINED_UNIT: f64 = 5e-9;
+/// The update of a weight.
+const UPDATE: f64 = 8e-9;
 /// A number at which the measure `derivative` looks.
 const POINT: f64 = 300e-9;
 
@@ -59,16 +64,34 @@ pub fn cost(cell: &Cell) -> Cost {
         Measure::Layers => (3.0, 6.0),
         // Products with whole matrices, and their decompositions twice.
         Measure::Spectrum => (widest / batch, SPECTRUM * widest / batch),
+        // All of it is training.
+        Measure::LearningRate => (0.0, 0.0),
         Measure::Association => (orders(cell, &widths) / (batch * weights).max(1.0), 3.0),
         Measure::Derivative => {
             return Cost { multiply_adds: 0.0, bytes, seconds: POINT * numbers(cell.format) };
         }
     };
     let products = batch * weights;
-    let multiply_adds = draws * computed * products;
+    let steps = steps(cell);
+    // Of each step a forward and a backward pass, and the gradients of the weights.
+    let multiply_adds = draws * (computed + 3.0 * steps) * products;
     let each = if is_native(cell) { NATIVE } else { EMULATED };
     let once = referenced * products * REFERENCE + weights * WEIGHT + batch * units * UNIT + layers * LAYER;
-    Cost { multiply_adds, bytes, seconds: multiply_adds * each + draws * once }
+    let unit = if Wiring::of(cell.remedy).normalises() { UNIT } else { TRAINED_UNIT };
+    let update = if cell.master == Master::Stochastic { EMULATED } else { UPDATE };
+    let step = weights * update + batch * units * unit + layers * LAYER;
+    Cost { multiply_adds, bytes, seconds: multiply_adds * each + draws * (once + steps * step) }
+}
+
+/// The steps of all trainings of one draw; of a search for a window the most that it may make.
+fn steps(cell: &Cell) -> f64 {
+    let trainings = match (cell.measure, cell.learning_rate) {
+        (Measure::LearningRate, Some(_)) => 1,
+        (Measure::LearningRate, None) => MOST_TRAININGS,
+        (Measure::Layers, Some(_)) => 2,
+        _ => 0,
+    };
+    trainings as f64 * cell.steps as f64
 }
 
 /// Whether the network of `cell` needs no forward pass.
@@ -110,7 +133,14 @@ mod tests {
         let relu = Cell { activation: Activation::Relu, ..cell.clone() };
         assert_eq!(of(&relu).multiply_adds, 2.0 * pass);
         assert_eq!(of(&Cell { measure: Measure::Layers, ..relu.clone() }).multiply_adds, 3.0 * pass);
-        assert_eq!(of(&Cell { measure: Measure::Growth, ..relu }).multiply_adds, 2.0 * pass);
+        assert_eq!(of(&Cell { measure: Measure::Growth, ..relu.clone() }).multiply_adds, 2.0 * pass);
+        // Of every step of a training three; 29 powers of two, and 5 halvings at both ends. Layers train twice.
+        let trains = Cell { measure: Measure::LearningRate, steps: 11, ..relu.clone() };
+        assert_eq!(of(&trains).multiply_adds, 39.0 * 11.0 * 3.0 * pass);
+        let once = Cell { learning_rate: Some(0.1), ..trains };
+        assert_eq!(of(&once).multiply_adds, 11.0 * 3.0 * pass);
+        let layers = Cell { measure: Measure::Layers, ..once };
+        assert_eq!(of(&layers).multiply_adds, (1.0 + 2.0 * 11.0) * 3.0 * pass);
         let normed = Cell { remedy: "rmsnorm".parse().unwrap(), ..cell.clone() };
         assert_eq!(of(&normed).multiply_adds, 2.0 * pass);
         assert_eq!(of(&Cell { measure: Measure::Derivative, ..Cell::default() }).multiply_adds, 0.0);

@@ -33,12 +33,13 @@ mod widths;
 
 pub use gradchain_activations::{Activation, Path};
 pub use gradchain_chain::Upstream;
+pub use gradchain_chain::train::Momentum;
 pub use gradchain_gradients::Remedy;
 pub use gradchain_kernels::Association;
 
 pub use axis::Axis;
 pub use builtin::BUILTIN;
-pub use cell::{Cell, Init, Measure, NetworkFile};
+pub use cell::{Cell, Init, Master, Measure, NetworkFile};
 pub use columns::{COLUMNS, Column, Kind, column};
 pub use cost::{Cost, cost};
 pub use gain::{Gain, Number};

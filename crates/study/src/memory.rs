@@ -6,7 +6,7 @@
 //! cell: a run holds as many cells at once as it has threads, and the measure `growth` as many draws of its cell. What the machine has is not asked, so
 //! that a study is refused everywhere or nowhere.
 
-use crate::cell::{Cell, Init, Measure};
+use crate::cell::{Cell, Init, Master, Measure};
 use crate::gain::Gain;
 use gradchain_activations::Activation;
 use gradchain_arith::{Format, Rules};
@@ -94,12 +94,19 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
         Measure::Chain | Measure::Remedies => (0.0, F64 + trace + slope + wiring, 1.0, 0.0),
         // No reference.
         Measure::Growth => (0.0, trace + wiring, batch, 0.0),
-        // The same, those of both references, and the values of the reference under way, which are kept for linear layers too.
-        Measure::Layers => (0.0, F64 + 2.0 * number + slope + 3.0 * REFERENCE + wiring, layers, 0.0),
+        // The same, those of both references, and the values of the reference under way, which are kept for linear layers too; a training.
+        Measure::Layers => (
+            cell.learning_rate.map_or(0.0, |_| trained(F64)),
+            F64 + 2.0 * number + slope + 3.0 * REFERENCE + wiring,
+            layers,
+            0.0,
+        ),
         // The magnitudes of the weights; intermediate products, and one of them as f64.
         Measure::Association => (F64, F64, 1.0, intermediates(cell, widths) * (number + F64)),
         // The slopes; the layers' logarithms and some squares of the widest layer.
         Measure::Spectrum => (0.0, trace + slope, 0.0, 24.0 * F64 * widest * widest),
+        // What is trained, in place of the copy for the reference; the gradient of a layer and the one before it.
+        Measure::LearningRate => (trained(storage(cell)), 4.0 * number + wiring, 1.0, 0.0),
         Measure::Derivative => unreachable!("it has no network"),
     };
     weights * (F64 + rest + number + F64 + weight)
@@ -107,6 +114,20 @@ pub(crate) fn estimate(cell: &Cell, widths: &[usize]) -> f64 {
         + layers * LAYER
         + cell.draws as f64 * gradients * SAMPLE
         + more
+}
+
+/// Bytes for each weight in training, stored in numbers of `stored` bytes: these, gradient and velocity; values and last change.
+fn trained(stored: f64) -> f64 {
+    3.0 * stored + 2.0 * F64
+}
+
+/// Bytes of a number in which `cell` keeps the weights in training.
+fn storage(cell: &Cell) -> f64 {
+    match cell.master {
+        Master::None => bytes_of_number(cell),
+        Master::F32 => 4.0,
+        Master::Stochastic => F64,
+    }
 }
 
 /// The most numbers that products of matrices in the order of the cell take at once. An order that cannot be planned takes none: measuring

@@ -318,7 +318,10 @@ mod tests {
             ("columns = ['format', 'dirft']", "s.toml:3:22: columns: unknown column `dirft`; known: format"),
             ("columns = 'format'", "s.toml:3:11: columns: expected a list"),
             ("[axes]\ndeep = 1", "s.toml:4:1: axes: unknown axis `deep`; known: format"),
-            ("[axes]\nlearning_rate = 0.1", "unknown axis `learning_rate`; known: format"),
+            (
+                "[axes]\nlearning_rate = 0.1",
+                "s.toml:4:17: learning_rate: `0.1` is for the measure `learning-rate`; the measure `chain` trains nothing",
+            ),
             ("[axes]\nformat = ['f16', 'f15']", "s.toml:4:18: axes.format: unknown format `f15`; known: f16"),
             (
                 "[axes]\nweight_scale = nan",
@@ -360,7 +363,7 @@ mod tests {
         let message = parse("question = 'é'\nmeasure = 'chian'").unwrap_err().to_string();
         assert_eq!(
             message,
-            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative"
+            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative, learning-rate"
         );
         assert!(
             parse("question = 3\nmeasure = 'chain'").unwrap_err().to_string().contains("expected a text")

@@ -1,4 +1,4 @@
-//! What the committed rows of the studies `drift` and `association` say, as opposed to whether they can be recomputed (`gradchain check`).
+//! What committed rows say, as opposed to whether they can be recomputed (`gradchain check`).
 
 use gradchain_study::{BUILTIN, Study};
 use serde_json::Value;
@@ -89,4 +89,71 @@ fn drift_follows_the_random_walk_law() {
         assert!(ratios.len() == 55 && 0.75 <= least && most <= 1.25, "{summation}: {least} to {most}");
         assert!((mean - 1.0).abs() < 0.1, "{summation}: {mean}");
     }
+}
+
+/// P14 in the committed rows: in f32 and f64, whatever depth, gain and momentum, the window of a linear chain ends within the 1/32 of an octave below the threshold of theory.
+#[test]
+fn windows_of_linear_chains_end_at_the_threshold() {
+    let rows = rows("learning-rate");
+    let exact = |row: &&Value| {
+        row["theory_threshold"].is_number() && (row["format"] == "f32" || row["format"] == "f64")
+    };
+    let ratios: Vec<f64> = rows
+        .iter()
+        .filter(exact)
+        .map(|row| log2(&row["window_high"]) - log2(&row["theory_threshold"]))
+        .collect();
+    let (least, most) = ratios.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
+    println!("{} windows end {least:.4} to {most:.4} octaves from the threshold", ratios.len());
+    assert!(ratios.len() == 24 && -1.0 / 32.0 - 1e-9 <= least && most < 1e-3, "{least} to {most}");
+}
+
+/// The answer to the question of `learning-rate`. In bf16 the window of a tanh network starts higher than in f32, the more the longer the training: an octave with 480
+/// steps. Weights in f32 give that back.
+#[test]
+fn sixteen_bits_cost_the_low_end_and_masters_give_it_back() {
+    let rows = rows("learning-rate");
+    let low = |steps: u64, format: &str, master: &str| {
+        let is = |row: &&Value| {
+            row["activation"] == "tanh"
+                && row["depth"] == 3
+                && row["optimiser"] == "sgd"
+                && row["steps"] == steps
+                && row["format"] == format
+                && row["master"] == master
+        };
+        log2(&rows.iter().find(is).expect("the cell")["window_low"])
+    };
+    let costs = [30, 120, 480].map(|steps| low(steps, "bf16", "none") - low(steps, "f32", "none"));
+    println!("bf16 costs {costs:?} octaves with 30, 120 and 480 steps");
+    assert!(costs[0] < costs[1] && costs[1] < costs[2] && costs[2] > 0.9);
+    assert!((low(480, "bf16", "f32") - low(480, "f32", "none")).abs() <= 1.0 / 16.0);
+    assert!((low(480, "f16", "none") - low(480, "f32", "none")).abs() <= 1.0 / 16.0);
+}
+
+/// The answer to the question of `layers`: the bottom half of a sigmoid network of 24 layers stays in every format, its top layer moves by a third of its weights or more; all
+/// layers of a tanh network move by 2 % and more.
+#[test]
+fn bottom_layers_learn_or_stay() {
+    let rows = rows("layers");
+    let of = |activation: &str| {
+        let activation = activation.to_owned();
+        rows.iter().filter(move |row| row["activation"] == activation.as_str() && row["remedy"] == "none")
+    };
+    let number = |row: &Value, name: &str| row[name].as_f64().expect("a number");
+    for row in of("sigmoid") {
+        let (layer, moved) = (number(row, "layer"), number(row, "moved"));
+        assert!(layer > 12.0 || moved < 1e-8, "{row}");
+        assert!(layer < 24.0 || moved > 0.3, "{row}");
+    }
+    assert!(of("tanh").all(|row| number(row, "moved") > 0.02) && of("tanh").count() == 96);
+    // The loss scale lifts the gradient of layer 12 into f16, and every update is lost.
+    let lifted = rows
+        .iter()
+        .find(|row| row["remedy"] == "loss-scale:1024" && row["format"] == "f16" && row["layer"] == 12);
+    let lifted = lifted.expect("the row");
+    assert_eq!(
+        (number(lifted, "zero_updates"), number(lifted, "lost_updates"), number(lifted, "moved")),
+        (0.0, 1.0, 0.0)
+    );
 }

@@ -26,16 +26,18 @@
 mod outcome;
 mod progress;
 mod recipe;
+mod storage;
 mod update;
 
 pub use outcome::{History, Outcome};
 pub use progress::{LayerProgress, NonFinite, Place, Progress};
 pub use recipe::{Clip, LossScale, Momentum, OnNonFinite, Recipe, TrainError};
+pub use storage::Storage;
 
 use crate::loss::Targets;
 use crate::network::{Layer, Network, Wiring};
 use crate::pass::{ChainArithmetic, Rounded, backward, forward};
-use gradchain_gradients::{DynamicScale, Gradients, unscale};
+use gradchain_gradients::{DynamicScale, unscale};
 use gradchain_kernels::Shape;
 use progress::two_norm;
 use update::{Tensor, Updated, check_clip, clip};
@@ -53,7 +55,7 @@ pub struct Samples<'a> {
 
 /// A network in training.
 #[derive(Clone, Debug)]
-pub struct Trainer<K: ChainArithmetic, S: Gradients> {
+pub struct Trainer<K: ChainArithmetic, S: Storage> {
     arith: K,
     inputs: K,
     storage: S,
@@ -72,12 +74,14 @@ pub struct Trainer<K: ChainArithmetic, S: Gradients> {
     product: Vec<K::Number>,
     /// As many ones as samples: the gradient of a bias is that of a weight whose input is 1.
     ones: Vec<K::Number>,
+    /// Values of numbers, for a moment.
+    buffers: [Vec<f64>; 2],
     progress: Progress,
     steps: u64,
     last_change: f64,
 }
 
-impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
+impl<K: ChainArithmetic, S: Storage> Trainer<K, S> {
     /// Training of `network` from the weights that it has: rounded by `inputs` if `storage` is of the same format, and by `storage` otherwise.
     ///
     /// # Errors
@@ -96,7 +100,8 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
         for (t, layer) in network.layers.iter().enumerate() {
             first.push(tensors.len());
             let tensor = |width, values: &[f64]| {
-                Tensor::new(&storage, t, width, values.iter().map(|&x| first_value(x)))
+                let values: Vec<f64> = values.iter().map(|&x| first_value(x)).collect();
+                Tensor::new(&storage, t, width, &values)
             };
             tensors.push(tensor(Some(layer.inputs), &layer.weights));
             tensors.extend(layer.bias.as_deref().map(|bias| tensor(None, bias)));
@@ -116,6 +121,7 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
             upstream: Vec::new(),
             product: Vec::new(),
             ones: Vec::new(),
+            buffers: Default::default(),
             steps: 0,
             last_change: f64::NAN,
         };
@@ -175,11 +181,10 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
     pub fn network(&self) -> Network {
         let mut network = self.network.clone();
         for (layer, &first) in network.layers.iter_mut().zip(&self.first) {
-            let values = |tensor: &Tensor<S::Number>| tensor.values(&self.storage).collect();
-            layer.weights = values(&self.tensors[first]);
+            layer.weights.clone_from(&self.tensors[first].values);
             layer.weights_rest = None;
             if let Some(bias) = &mut layer.bias {
-                *bias = values(&self.tensors[first + 1]);
+                bias.clone_from(&self.tensors[first + 1].values);
             }
         }
         network
@@ -235,9 +240,10 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
         let progress = &mut self.progress;
         (progress.step, progress.loss, progress.loss_scale) = (self.steps, loss, factor);
         progress.non_finite = None;
+        let [buffer, _] = &mut self.buffers;
         for t in 0..depth {
-            progress.look(&arith, Place::Forward, t + 1, &trace.pre[t]);
-            progress.look(&arith, Place::Forward, t + 1, &trace.post[t + 1]);
+            progress.look(Place::Forward, t + 1, widened(&arith, &trace.pre[t], buffer));
+            progress.look(Place::Forward, t + 1, widened(&arith, &trace.post[t + 1], buffer));
         }
         if progress.non_finite.is_none() && !loss.is_finite() {
             progress.non_finite = Some(NonFinite { place: Place::Loss, layer: depth });
@@ -251,9 +257,10 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
             let t = depth - step.passed;
             // The gradient of the input, t = 0, changes no parameter, whatever becomes of it.
             if t > 0 {
-                progress.look(&arith, Place::HiddenGradient, t, step.gradient);
+                let values = widened(&arith, step.gradient, buffer);
+                progress.look(Place::HiddenGradient, t, values);
                 // Exact but for what f64 itself cannot hold.
-                let values = step.gradient.iter().map(|&g| arith.value(g) / factor);
+                values.iter_mut().for_each(|g| *g /= factor);
                 progress.layers[t - 1].hidden_gradient = two_norm(values);
             }
             let Some(delta) = step.delta else { return };
@@ -263,9 +270,9 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
                 product.resize(outputs * columns, zero);
                 let shape = Shape { rows: outputs, inner: batch, columns };
                 arith.transposed_times(setting.summation, delta, h, product, shape);
-                progress.look(arith, Place::ParameterGradient, t + 1, product);
-                let values = product.iter().map(|&g| arith.value(g));
-                tensors[number].take_gradient(&storage.stream(number as u64), values);
+                let values = widened(arith, product, buffer);
+                progress.look(Place::ParameterGradient, t + 1, values);
+                storage.stream(number as u64).round_all(0, values, &mut tensors[number].gradient);
             };
             take(first[t], &stream(2, t), &trace.post[t], inputs);
             if bias.is_some() {
@@ -280,7 +287,7 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
         }
         for (layer, &first) in progress.layers.iter_mut().zip(first) {
             let gradient = &tensors[first].gradient;
-            layer.weight_gradient = two_norm(gradient.iter().map(|&g| self.storage.value(g)));
+            layer.weight_gradient = two_norm(widened(&self.storage, gradient, &mut self.buffers[0]));
         }
         Ok(())
     }
@@ -290,22 +297,24 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
         let recipe = &self.recipe;
         let storage = self.storage.stream(self.steps).stream(2);
         self.progress.layers.iter_mut().for_each(|layer| layer.lost_updates = 0);
-        let mut along = 0.0;
+        let (mut along, mut changes) = (0.0, Vec::with_capacity(self.tensors.len()));
         for (number, tensor) in self.tensors.iter_mut().enumerate() {
             let layer = &mut self.progress.layers[tensor.layer];
             let is_weights = self.first[tensor.layer] == number;
-            let size = if is_weights { two_norm(tensor.values(&storage)) } else { 0.0 };
+            let size = if is_weights { two_norm(&tensor.values) } else { 0.0 };
             let storage = storage.stream(number as u64);
-            let updated: Updated = tensor.update(&storage, recipe.learning_rate, recipe.momentum);
+            let (rate, momentum) = (recipe.learning_rate, recipe.momentum);
+            let updated: Updated = tensor.update(&storage, rate, momentum, &mut self.buffers);
             along += updated.along;
             layer.lost_updates += updated.lost;
+            let change = two_norm(&tensor.change);
+            changes.push(change);
             if is_weights {
-                layer.update_ratio = two_norm(tensor.change.iter().copied()) / size;
+                layer.update_ratio = change / size;
             }
-            self.progress.look(&self.storage, Place::Parameter, tensor.layer + 1, &tensor.numbers);
+            self.progress.look(Place::Parameter, tensor.layer + 1, &tensor.values);
         }
-        let changes = self.tensors.iter().flat_map(|tensor| tensor.change.iter().copied());
-        self.last_change = two_norm(changes);
+        self.last_change = two_norm(&changes);
         let squared = f64::powi(2.0, -500)..f64::powi(2.0, 500);
         if squared.contains(&before) && squared.contains(&self.last_change) {
             self.progress.turn = Some((along / before / self.last_change).clamp(-1.0, 1.0));
@@ -316,10 +325,7 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
     fn refresh(&mut self) {
         let inputs = self.inputs.stream(self.steps);
         for (tensor, numbers) in self.tensors.iter().zip(self.rounded.parameters_mut()) {
-            let values = tensor.values(&self.storage);
-            for (number, value) in numbers.iter_mut().zip(values) {
-                *number = inputs.round(value);
-            }
+            inputs.round_all(0, &tensor.values, numbers);
         }
     }
 
@@ -334,9 +340,17 @@ impl<K: ChainArithmetic, S: Gradients> Trainer<K, S> {
     }
 }
 
+/// The values of `numbers`, in `buffer`.
+fn widened<'a, A: Storage>(arith: &A, numbers: &[A::Number], buffer: &'a mut Vec<f64>) -> &'a mut [f64] {
+    buffer.clear();
+    buffer.resize(numbers.len(), 0.0);
+    arith.values(numbers, buffer);
+    buffer
+}
+
 /// Refuses a recipe that `network` cannot be trained by, and gives the loss scale that moves, if there is one. Limits and scale are tried on nothing, so
 /// that they are refused here and not in a step.
-fn check<K: ChainArithmetic, S: Gradients>(
+fn check<K: ChainArithmetic, S: Storage>(
     arith: &K,
     storage: &S,
     network: &Network,

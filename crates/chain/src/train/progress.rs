@@ -1,6 +1,5 @@
 //! What a step of training tells.
 
-use gradchain_arith::Arithmetic;
 use gradchain_gradients::{Norm, Sum, Terms};
 
 /// What one step tells. All of it is measured in f64, on the numbers as they are stored.
@@ -85,15 +84,10 @@ impl Progress {
         self.layers.iter().map(|layer| layer.lost_updates).sum()
     }
 
-    /// Notes an infinity or a NaN in `numbers`, unless one was found before.
-    pub(super) fn look<A: Arithmetic>(
-        &mut self,
-        arith: &A,
-        place: Place,
-        layer: usize,
-        numbers: &[A::Number],
-    ) {
-        if self.non_finite.is_none() && numbers.iter().any(|&x| !arith.value(x).is_finite()) {
+    /// Notes an infinity or a NaN in `values`, unless one was found before.
+    pub(super) fn look(&mut self, place: Place, layer: usize, values: &[f64]) {
+        // Without a branch, so that it is done on vectors.
+        if self.non_finite.is_none() && !values.iter().fold(true, |finite, x| finite & x.is_finite()) {
             self.non_finite = Some(NonFinite { place, layer });
         }
     }
@@ -101,21 +95,27 @@ impl Progress {
 
 /// The two-norm of `values`: the root of a sum of squares in f64 over four interleaved partial sums, relative error at most
 /// `(n / 4 + 5) 2^-53` to first order. Where the sum leaves 2^-900 to 2^900, squares may have been lost, and the exact sum takes its place.
-pub(super) fn two_norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let square = sum4(values.clone().map(|x| x * x));
+pub(super) fn two_norm(values: &[f64]) -> f64 {
+    let square = interleaved(values, |x| x * x);
     if (f64::powi(2.0, -900)..f64::powi(2.0, 900)).contains(&square) {
         return square.sqrt();
     }
     let mut sum = Sum::new(Terms::Squares);
-    values.for_each(|x| sum.add(x));
+    values.iter().for_each(|&x| sum.add(x));
     sum.norm().to_f64()
 }
 
-/// The sum of `terms` over four partial sums, number i going to sum i mod 4.
-fn sum4(terms: impl Iterator<Item = f64>) -> f64 {
+/// The sum of `values` over four partial sums, number i going to sum i mod 4.
+pub(super) fn sum4(values: &[f64]) -> f64 {
+    interleaved(values, |x| x)
+}
+
+fn interleaved(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
     let mut sums = [0.0; 4];
-    for (i, term) in terms.enumerate() {
-        sums[i % 4] += term;
+    let (fours, rest) = values.as_chunks::<4>();
+    for four in fours {
+        sums.iter_mut().zip(four).for_each(|(sum, &x)| *sum += term(x));
     }
+    sums.iter_mut().zip(rest).for_each(|(sum, &x)| *sum += term(x));
     (sums[0] + sums[2]) + (sums[1] + sums[3])
 }

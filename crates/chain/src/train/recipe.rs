@@ -3,6 +3,8 @@
 use crate::loss::{Loss, LossError};
 use crate::pass::Setting;
 use gradchain_gradients::{Adaptive, GradientError, Remedy, ScaleRule};
+use std::fmt;
+use std::str::FromStr;
 use thiserror::Error;
 
 /// How training goes.
@@ -83,6 +85,9 @@ pub enum TrainError {
         /// The range, in words.
         allowed: &'static str,
     },
+    /// No rule of this name.
+    #[error("unknown optimiser `{0}`; known: sgd, momentum:b, nesterov:b with 0 <= b < 1")]
+    Momentum(String),
     /// A remedy that does nothing in the passes.
     #[error("remedy = {remedy} does nothing between the layers of a network in training; use {instead}")]
     Remedy {
@@ -135,14 +140,7 @@ impl Recipe {
             let allowed = "finite numbers from 0 on";
             return Err(TrainError::OutOfRange { what: "learning_rate", value: rate, allowed });
         }
-        let factor = self.momentum.factor();
-        if !(0.0..1.0).contains(&factor) {
-            return Err(TrainError::OutOfRange {
-                what: "momentum",
-                value: factor,
-                allowed: "0 to 1 exclusive",
-            });
-        }
+        self.momentum.check()?;
         let remedy = self.setting.remedy;
         if let Remedy::LossScale(_) = remedy {
             return Err(TrainError::Remedy { remedy, instead: "the loss scale of the recipe" });
@@ -160,6 +158,65 @@ impl Momentum {
         match self {
             Momentum::None => 0.0,
             Momentum::HeavyBall(factor) | Momentum::Nesterov(factor) => factor,
+        }
+    }
+
+    fn check(self) -> Result<Momentum, TrainError> {
+        let value = self.factor();
+        match (0.0..1.0).contains(&value) {
+            true => Ok(self),
+            false => Err(TrainError::OutOfRange { what: "momentum", value, allowed: "0 to 1 exclusive" }),
+        }
+    }
+}
+
+impl fmt::Display for Momentum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Momentum::None => f.pad("sgd"),
+            Momentum::HeavyBall(factor) => f.pad(&format!("momentum:{factor}")),
+            Momentum::Nesterov(factor) => f.pad(&format!("nesterov:{factor}")),
+        }
+    }
+}
+
+impl FromStr for Momentum {
+    type Err = TrainError;
+
+    fn from_str(text: &str) -> Result<Momentum, TrainError> {
+        let unknown = || TrainError::Momentum(text.to_owned());
+        if text == "sgd" {
+            return Ok(Momentum::None);
+        }
+        let (name, factor) = text.split_once(':').ok_or_else(unknown)?;
+        // Adding zero drops the sign of -0.
+        let factor = factor.parse::<f64>().map_err(|_| unknown())? + 0.0;
+        let momentum = match name {
+            "momentum" => Momentum::HeavyBall(factor),
+            "nesterov" => Momentum::Nesterov(factor),
+            _ => return Err(unknown()),
+        };
+        momentum.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn momentum_by_name() {
+        for text in ["sgd", "momentum:0.9", "nesterov:0"] {
+            assert_eq!(text.parse::<Momentum>().unwrap().to_string(), text);
+        }
+        assert_eq!("momentum:-0".parse(), Ok(Momentum::HeavyBall(0.0)));
+        for text in ["", "adam", "momentum", "momentum:", "nesterov:x", "sgd:0.9"] {
+            let message = text.parse::<Momentum>().unwrap_err().to_string();
+            assert!(message.contains(&format!("`{text}`")) && message.contains("nesterov:b"), "{message}");
+        }
+        for text in ["momentum:1", "nesterov:-0.1", "momentum:NaN", "nesterov:inf"] {
+            let message = text.parse::<Momentum>().unwrap_err().to_string();
+            assert!(message.contains("momentum = ") && message.contains("0 to 1 exclusive"), "{message}");
         }
     }
 }

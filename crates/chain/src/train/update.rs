@@ -1,7 +1,8 @@
 //! One tensor of parameters and its update.
 
+use super::progress::sum4;
 use super::recipe::{Clip, Momentum, OnNonFinite};
-use gradchain_arith::Arithmetic;
+use super::storage::Storage;
 use gradchain_gradients::{
     GradientError, Gradients, NonFinite, Norm, Order, Outcome, Units, clip_adaptively, clip_by_norm,
     clip_by_value, first_non_finite, norm,
@@ -16,7 +17,9 @@ pub(super) struct Tensor<N> {
     pub(super) width: Option<usize>,
     /// The parameters as they are stored.
     pub(super) numbers: Vec<N>,
-    /// The gradient of the step under way.
+    /// Their values.
+    pub(super) values: Vec<f64>,
+    /// The gradient of the step under way, until the update.
     pub(super) gradient: Vec<N>,
     /// The last change of the parameters.
     pub(super) change: Vec<f64>,
@@ -35,17 +38,18 @@ pub(super) struct Updated {
 
 impl<N: Copy> Tensor<N> {
     /// `values` rounded into the storage.
-    pub(super) fn new<S: Arithmetic<Number = N>>(
+    pub(super) fn new<S: Storage<Number = N>>(
         storage: &S,
         layer: usize,
         width: Option<usize>,
-        values: impl Iterator<Item = f64>,
+        values: &[f64],
     ) -> Tensor<N> {
-        let numbers: Vec<N> = values.map(|x| storage.round(x)).collect();
+        let numbers: Vec<N> = values.iter().map(|&x| storage.round(x)).collect();
         let zeros = vec![storage.round(0.0); numbers.len()];
         Tensor {
             layer,
             width,
+            values: numbers.iter().map(|&x| storage.value(x)).collect(),
             change: vec![0.0; numbers.len()],
             gradient: zeros.clone(),
             velocity: zeros,
@@ -53,64 +57,60 @@ impl<N: Copy> Tensor<N> {
         }
     }
 
-    /// The parameters.
-    pub(super) fn values<S: Arithmetic<Number = N>>(&self, storage: &S) -> impl Iterator<Item = f64> + Clone {
-        self.numbers.iter().map(|&x| storage.value(x))
-    }
-
-    /// Rounds the gradient `values` into the storage.
-    pub(super) fn take_gradient<S: Arithmetic<Number = N>>(
-        &mut self,
-        storage: &S,
-        values: impl Iterator<Item = f64>,
-    ) {
-        for (i, (g, value)) in self.gradient.iter_mut().zip(values).enumerate() {
-            *g = storage.stream(i as u64).round(value);
-        }
-    }
-
-    /// Updates every parameter, as the module's page says.
-    pub(super) fn update<S: Arithmetic<Number = N>>(
+    /// Updates every parameter, as the module's page says. `buffers` are overwritten.
+    pub(super) fn update<S: Storage<Number = N>>(
         &mut self,
         storage: &S,
         rate: f64,
         momentum: Momentum,
+        buffers: &mut [Vec<f64>; 2],
     ) -> Updated {
+        let [direction, sum] = buffers;
+        for buffer in [&mut *direction, &mut *sum] {
+            buffer.clear();
+            buffer.resize(self.numbers.len(), 0.0);
+        }
+        storage.values(&self.gradient, direction);
+        let factor = momentum.factor();
+        // Roundings in the stream of each number.
+        let mut roundings = 0;
+        if momentum != Momentum::None {
+            storage.values(&self.velocity, sum);
+            sum.iter_mut().zip(&*direction).for_each(|(v, g)| *v = factor * *v + g);
+            storage.round_all(roundings, sum, &mut self.velocity);
+            storage.values(&self.velocity, sum);
+            roundings += 1;
+        }
         match momentum {
-            Momentum::None => self.update_by(storage, rate, |_, _, g| g),
-            Momentum::HeavyBall(factor) => self.update_by(storage, rate, |storage, v, g| {
-                *v = storage.round(factor * storage.value(*v) + g);
-                storage.value(*v)
-            }),
-            Momentum::Nesterov(factor) => self.update_by(storage, rate, |storage, v, g| {
-                *v = storage.round(factor * storage.value(*v) + g);
-                storage.value(storage.round(g + factor * storage.value(*v)))
-            }),
+            Momentum::None => {}
+            Momentum::HeavyBall(_) => std::mem::swap(direction, sum),
+            Momentum::Nesterov(_) => {
+                direction.iter_mut().zip(&*sum).for_each(|(g, v)| *g += factor * v);
+                storage.round_all(roundings, direction, &mut self.gradient);
+                storage.values(&self.gradient, direction);
+                roundings += 1;
+            }
         }
-    }
-
-    /// `direction` gives d from the velocity, which it updates, and the gradient.
-    fn update_by<S: Arithmetic<Number = N>>(
-        &mut self,
-        storage: &S,
-        rate: f64,
-        direction: impl Fn(&S, &mut N, f64) -> f64,
-    ) -> Updated {
-        let mut result = Updated { along: 0.0, lost: 0 };
-        let parameters =
-            self.numbers.iter_mut().zip(&mut self.velocity).zip(&self.gradient).zip(&mut self.change);
-        for (i, (((w, v), &g), change)) in parameters.enumerate() {
-            let storage = storage.stream(i as u64);
-            let step = rate * direction(&storage, v, storage.value(g));
-            let before = storage.value(*w);
-            *w = storage.round(before - step);
-            let now = storage.value(*w) - before;
+        direction.iter_mut().for_each(|d| *d *= rate);
+        for ((sum, w), step) in sum.iter_mut().zip(&self.values).zip(&*direction) {
+            *sum = w - step;
+        }
+        storage.round_all(roundings, sum, &mut self.numbers);
+        let before = sum;
+        before.copy_from_slice(&self.values);
+        storage.values(&self.numbers, &mut self.values);
+        let mut lost = 0;
+        for (((now, before), step), change) in
+            self.values.iter().zip(&*before).zip(&mut *direction).zip(&mut self.change)
+        {
+            let moved = now - *before;
             // From an infinity nothing can be taken off: such a parameter is lost itself.
-            result.lost += usize::from(now == 0.0 && step != 0.0 && before.is_finite());
-            result.along += now * *change;
-            *change = now;
+            lost += usize::from((moved == 0.0) & (*step != 0.0) & before.is_finite());
+            // In place of the step, which is done.
+            *step = moved * *change;
+            *change = moved;
         }
-        result
+        Updated { along: sum4(direction), lost }
     }
 }
 

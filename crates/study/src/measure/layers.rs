@@ -2,11 +2,14 @@
 //!
 //! The network takes handwritten digits of 8 x 8 pixels, divided by 16, and has ten outputs; the loss is `½ Σ ||h_d - y||²` over the batch, with y the
 //! unit vector of the label. Row t holds dL/dh_t, the gradient at the output of layer t, and dL/dW_t.
+//!
+//! With a learning rate it holds too what becomes of one step of the weights, and of a training: see [`steps`](super::steps).
 
 use super::MeasureError;
 use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::network::{EndWidths, Networks};
 use super::sample::{Sample, summarise};
+use super::steps::{ADAPTIVE_EPSILON, Step, Training, describe_steps, describe_trainings, trainings};
 use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Counts, Isa};
@@ -28,7 +31,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         return Err(MeasureError::Network(problem));
     }
     let networks = Networks::of(cell, EndWidths { inputs: Digits::PIXELS, outputs: Digits::CLASSES })?;
-    let mut layers: Vec<Layer> = Vec::new();
+    let (mut layers, mut trained): (Vec<Layer>, Vec<[Training; 2]>) = (Vec::new(), Vec::new());
     for number in 0..cell.draws {
         let network = networks.draw(number);
         if network.layers.is_empty()
@@ -43,12 +46,15 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
                 network.outputs()
             )));
         }
-        let results = with_arithmetic(cell, isa, number, &OneDraw { cell, isa, network })?;
+        let (results, trainings) =
+            with_arithmetic(cell, isa, number, &OneDraw { cell, isa, number, network })?;
+        trained.extend(trainings);
         layers.resize_with(results.len(), Layer::default);
         for (layer, result) in layers.iter_mut().zip(results) {
             layer.samples.push(result.sample);
             layer.computed.push(result.computed);
             layer.reference.push(result.reference);
+            layer.steps.extend(result.step);
         }
     }
     let row = |(index, layer): (usize, &Layer)| {
@@ -57,6 +63,10 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         row.set("weight_gradient_log2_norm", mean(&layer.computed));
         row.set("weight_gradient_log2_norm_reference", mean(&layer.reference));
+        if cell.learning_rate.is_some() {
+            describe_steps(&mut row, &layer.steps);
+            describe_trainings(&mut row, index, &trained);
+        }
         row
     };
     Ok(layers.iter().enumerate().map(row).collect())
@@ -68,26 +78,30 @@ struct Layer {
     samples: Vec<Sample>,
     computed: Vec<f64>,
     reference: Vec<f64>,
+    steps: Vec<Step>,
 }
 
-/// What one draw says about one layer: its gradient compared, and log2 of the norm of its weight gradient, computed and reference.
+/// What one draw says about one layer: its gradient compared, log2 of the norm of its weight gradient, computed and reference, and a step of its weights where
+/// the cell makes one.
 struct LayerResult {
     sample: Sample,
     computed: f64,
     reference: f64,
+    step: Option<Step>,
 }
 
 struct OneDraw<'a> {
     cell: &'a Cell,
     isa: Isa,
+    number: u64,
     network: Network,
 }
 
 impl WithArithmetic for OneDraw<'_> {
-    type Output = Result<Vec<LayerResult>, MeasureError>;
+    type Output = Result<(Vec<LayerResult>, Option<[Training; 2]>), MeasureError>;
 
-    fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> Result<Vec<LayerResult>, MeasureError> {
-        let OneDraw { cell, isa, network } = self;
+    fn run<K: ChainArithmetic>(&self, arith: &K, inputs: &K) -> Self::Output {
+        let OneDraw { cell, isa, number, network } = self;
         let (batch, depth) = (cell.batch, network.layers.len());
         let pixels = &Digits::built_in().pixels[..batch * Digits::PIXELS];
         let targets: Vec<f64> = Digits::built_in().labels[..batch]
@@ -106,7 +120,7 @@ impl WithArithmetic for OneDraw<'_> {
             |numbers: &[K::Number]| numbers.iter().map(|&x| arith.value(x) / scale).collect::<Vec<f64>>();
         let mut gradients = Vec::new();
         let mut clipped = Ok(());
-        let mut weight_norms = Vec::new();
+        let (mut weight_norms, mut steps) = (Vec::new(), Vec::new());
         let mut weights = rounded.weights_from_the_last();
         backward(arith, &rounded, setting, Some(&trace), batch, &upstream, |step| {
             gradients.push(unscaled(step.gradient));
@@ -118,7 +132,12 @@ impl WithArithmetic for OneDraw<'_> {
             if let Err(error) = clip(arith, cell.remedy, h.len() / batch, weights, &mut gradient) {
                 clipped = Err(error);
             }
-            weight_norms.push(norm(&unscaled(&gradient)).log2());
+            let gradient = unscaled(&gradient);
+            weight_norms.push(norm(&gradient).log2());
+            steps.push(cell.learning_rate.map(|rate| {
+                let weights: Vec<f64> = weights.iter().map(|&w| arith.value(w)).collect();
+                Step::of(cell, rate, (*number, depth - step.passed), &weights, &gradient)
+            }));
         })?;
         clipped?;
 
@@ -139,9 +158,11 @@ impl WithArithmetic for OneDraw<'_> {
                 },
                 computed: weight_norms[k],
                 reference: same.weight_norms[k],
+                step: steps[k],
             }
         };
-        Ok((1..=depth).map(result).collect())
+        let train = |rate| trainings(cell, rate, *number, network, arith, inputs);
+        Ok(((1..=depth).map(result).collect(), cell.learning_rate.map(train).transpose()?))
     }
 }
 
@@ -157,9 +178,6 @@ fn clip<K: ChainArithmetic>(
     let adaptive = Adaptive { clipping, eps: ADAPTIVE_EPSILON };
     clip_adaptively(arith, adaptive, Units::Rows, width, NonFinite::Propagate, weights, gradient).map(|_| ())
 }
-
-/// The norm that the weights of a unit count with at least, as in the paper.
-const ADAPTIVE_EPSILON: f64 = 1e-3;
 
 /// The reference's gradients from the output down, and log2 of the norms of its weight gradients.
 struct Reference {

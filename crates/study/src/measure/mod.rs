@@ -2,7 +2,8 @@
 //!
 //! [`chain`] looks at whole chains, also at what a remedy does to them, [`layers`] at every layer of a network on real digits, [`association`] at
 //! chains multiplied in other orders. These compute the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
-//! slopes of an activation at single numbers; [`growth`] has no reference: it holds rates against theory, and [`spectrum`] exponents and singular values of whole Jacobians. To add a measure: a file here, and the variant that the compiler
+//! slopes of an activation at single numbers; [`growth`] has no reference: it holds rates against theory, and [`spectrum`] exponents and singular values of whole
+//! Jacobians; [`learning_rate`] trains. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
 
 mod arithmetic;
@@ -11,14 +12,20 @@ mod chain;
 mod derivative;
 mod growth;
 mod layers;
+mod learning_rate;
 mod network;
 mod prediction;
 mod sample;
 mod spectrum;
+mod steps;
+mod training;
+
+pub(crate) use learning_rate::MOST_TRAININGS;
 
 use crate::cell::{Cell, Measure};
 use crate::row::Row;
 use gradchain_arith::Isa;
+use gradchain_chain::train::TrainError;
 use gradchain_gradients::GradientError;
 use thiserror::Error;
 
@@ -31,6 +38,9 @@ pub enum MeasureError {
     /// The remedy does not work as it is set.
     #[error(transparent)]
     Remedy(#[from] GradientError),
+    /// The network cannot be trained so.
+    #[error(transparent)]
+    Training(#[from] TrainError),
 }
 
 /// The rows of a cell, computed with the instructions of `isa`, which do not change them.
@@ -46,5 +56,6 @@ pub fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         Measure::Association => association::measure(cell, isa),
         Measure::Derivative => derivative::measure(cell, isa),
         Measure::Spectrum => spectrum::measure(cell, isa),
+        Measure::LearningRate => learning_rate::measure(cell, isa),
     }
 }

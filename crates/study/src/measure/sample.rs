@@ -123,12 +123,12 @@ impl RootMeanSquare {
 }
 
 /// Means and sums add in the order of the draws, so that their bits are those of one thread.
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// The sample standard deviation; 0 for a single value.
-fn standard_deviation(values: &[f64]) -> f64 {
+pub(super) fn standard_deviation(values: &[f64]) -> f64 {
     let mean = mean(values);
     let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
     (squares / (values.len().max(2) - 1) as f64).sqrt()
