@@ -70,7 +70,7 @@ fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: Stat
             let taken = take::<T, X>(isa, block, fitting.grid);
             if taken.fits && fitting.holds(isa, block, taken.least) {
                 add_taken::<T, X>(sum, fitting.grid, &taken);
-                return State::Narrow(fitting.after::<X>(&taken));
+                return fitting.after::<X>(&taken).map_or(State::Unknown, State::Narrow);
             }
             // A lane of the wide text takes twice as much, and its terms are rounded.
             let more = if X::LEVELS < X::Wide::LEVELS { 2 } else { 0 };
@@ -80,7 +80,8 @@ fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: Stat
             let taken = take::<T, X::Wide>(isa, block, fitting.grid);
             if taken.fits && fitting.holds(isa, block, taken.least) {
                 add_taken::<T, X::Wide>(sum, fitting.grid, &taken);
-                return back::<T, X>(isa, block, fitting.after::<X::Wide>(&taken), taken.least);
+                let after = fitting.after::<X::Wide>(&taken);
+                return after.map_or(State::Unknown, |wide| back::<T, X>(isa, block, wide, taken.least));
             }
             taken.fits.then_some(fitting)
         }
@@ -132,14 +133,18 @@ impl<T: Bits> Fitting<T> {
     }
 
     /// The grid for the next block: where this one is, as long as its accumulators get at most two bits too few, or else so that they would have left one
-    /// bit free.
-    fn after<X: Text>(self, taken: &Taken<T::Magnitude>) -> Fitting<T> {
+    /// bit free. None where the last accumulator would not be a normal f64 number: numbers have become so small that they need another scale.
+    fn after<X: Text>(self, taken: &Taken<T::Magnitude>) -> Option<Fitting<T>> {
         if taken.bits >= 50 || taken.bits == 0 {
-            return self;
+            return Some(self);
         }
-        Fitting::of::<X>(Grid { k: self.grid.k - 51 + taken.bits, ..self.grid })
+        let k = self.grid.k - 51 + taken.bits;
+        (k >= LEAST_K).then(|| Fitting::of::<X>(Grid { k, ..self.grid }))
     }
 }
+
+/// All accumulators of all texts are normal numbers down to this k.
+const LEAST_K: i32 = -800;
 
 /// Adds the block, a window of magnitudes after the other, and says which grid may fit the next one. `first` is the grid of the first window, if it is known that
 /// no number is too large for it.
@@ -156,7 +161,12 @@ fn in_windows<T: Bits, X: Text>(
             Some(fitting) if window == 0 => fitting,
             _ => {
                 let (largest, count) = isa.run(Extreme { numbers: block, below });
-                if count < FEW || window == MOST_WINDOWS || largest >= T::INFINITE {
+                if largest >= T::INFINITE {
+                    // Infinite or, with a NaN, which is larger, NaN, whatever the other numbers are.
+                    sum.add(T::of(largest));
+                    break;
+                }
+                if count < FEW || window == MOST_WINDOWS {
                     isa.run(Rest { numbers: block, below, sum });
                     break;
                 }
@@ -173,7 +183,7 @@ fn in_windows<T: Bits, X: Text>(
         assert!(taken.fits, "a window of numbers too large for its grid");
         add_taken::<T, X>(sum, grid, &taken);
         // A block of several windows does not fit on the grid of the first.
-        next = (window == 0).then(|| fitting.after::<X>(&taken));
+        next = fitting.after::<X>(&taken).filter(|_| window == 0);
         if whole {
             break;
         }
@@ -343,6 +353,7 @@ fn exponent_of(x: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::levels::{Halves, Quarters, Whole};
     use gradchain_arith::{bf16, f16};
 
     struct Random(u64);
@@ -449,6 +460,19 @@ mod tests {
         both::<bf16>();
         both::<f32>();
         both::<f64>();
+    }
+
+    /// LEAST_K keeps its promise.
+    #[test]
+    fn accumulators_are_normal_numbers() {
+        for c in 0..=8 {
+            let exponents = [
+                &Whole::<true>::exponents(LEAST_K, c)[..1],
+                &Halves::<true>::exponents(LEAST_K, c)[..2],
+                &Quarters::exponents(LEAST_K, c)[..4],
+            ];
+            assert!(exponents.into_iter().flatten().all(|e| *e >= -1022));
+        }
     }
 
     /// The ways of a block that does not fit: numbers too large, numbers too small, several windows, more windows than there may be.
