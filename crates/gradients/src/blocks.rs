@@ -1,16 +1,15 @@
 //! Sums of long tensors: exact, a block at a time, and on several threads.
 //!
-//! The accumulators of [`levels`](crate::levels) take a block in one look, on the grid that fitted the block before. If in the end they cannot prove the sum exact, because
+//! The accumulators of [`levels`](crate::levels) and [`singles`](crate::singles) take a block in one look, on the grid that fitted the block before. If in the end they cannot prove the sum exact, because
 //! numbers were too large or too small for the grid, nothing of it is used: the block is taken in windows of magnitudes, from the largest down, each so narrow
 //! that its grid is certain to fit, and the last few numbers one by one. So every number is added exactly, and how fast depends on how many magnitudes a
 //! block holds: in ordinary gradients one block of a hundred is taken twice.
 
-use crate::levels::{Grid, Pass, Taken, Text};
+use crate::levels::{Grid, Taken, Text};
 use crate::stored::Bits;
 use crate::sum::{Sum, Terms};
 use crate::threads::on_threads;
 use gradchain_arith::{Isa, LANES, Simd, WithSimd};
-use std::marker::PhantomData;
 
 /// Below as many numbers a second thread is not worth its start.
 const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
@@ -53,7 +52,7 @@ enum State<T: Bits> {
     Unknown,
 }
 
-fn add_blocks<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
+fn add_blocks<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
     let mut state = State::Unknown;
     for block in numbers.chunks(T::BLOCK) {
         if block.len() < FEW {
@@ -64,7 +63,7 @@ fn add_blocks<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
     }
 }
 
-fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: State<T>) -> State<T> {
+fn add_block<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, block: &[T], state: State<T>) -> State<T> {
     let first = match state {
         State::Narrow(fitting) => {
             let taken = take::<T, X>(isa, block, fitting.grid);
@@ -72,8 +71,8 @@ fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: Stat
                 add_taken::<T, X>(sum, fitting.grid, &taken);
                 return fitting.after::<X>(&taken).map_or(State::Unknown, State::Narrow);
             }
-            // A lane of the wide text takes twice as much, and its terms are rounded.
-            let more = if X::LEVELS < X::Wide::LEVELS { 2 } else { 0 };
+            // A lane of the wide text takes the terms of all sets, and they are rounded.
+            let more = if X::NARROW { sets_to_wide::<T, X>() + 1 } else { 0 };
             taken.fits.then(|| Fitting::of::<X::Wide>(Grid { k: fitting.grid.k + more, ..fitting.grid }))
         }
         State::Wide(fitting) => {
@@ -91,21 +90,27 @@ fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: Stat
 }
 
 /// Back to the narrow text, if it had held the block with two binades to spare.
-fn back<T: Bits, X: Text>(isa: Isa, block: &[T], wide: Fitting<T>, least: T::Magnitude) -> State<T> {
-    if X::LEVELS == X::Wide::LEVELS {
+fn back<T: Bits, X: Text<T>>(isa: Isa, block: &[T], wide: Fitting<T>, least: T::Magnitude) -> State<T> {
+    if !X::NARROW {
         return State::Narrow(wide);
     }
     let Grid { k, scale } = wide.grid;
-    if Fitting::of::<X>(Grid { k: k + 3, scale }).holds(isa, block, least) {
-        State::Narrow(Fitting::of::<X>(Grid { k: k - 1, scale }))
+    let k = k - sets_to_wide::<T, X>();
+    if Fitting::of::<X>(Grid { k: k + 4, scale }).holds(isa, block, least) {
+        State::Narrow(Fitting::of::<X>(Grid { k, scale }))
     } else {
         State::Wide(wide)
     }
 }
 
 /// The binary logarithm of the terms that a lane takes of a block.
-const fn adds<T: Bits, X: Text>() -> i32 {
+const fn adds<T: Bits, X: Text<T>>() -> i32 {
     (T::BLOCK / (X::SETS * LANES)).ilog2() as i32
+}
+
+/// The binary logarithm of how much more a lane of the wide text takes.
+const fn sets_to_wide<T: Bits, X: Text<T>>() -> i32 {
+    adds::<T, X::Wide>() - adds::<T, X>()
 }
 
 /// A grid, and the least magnitude of a number, but zero, that a text adds exactly on it.
@@ -116,7 +121,7 @@ struct Fitting<T: Bits> {
 }
 
 impl<T: Bits> Fitting<T> {
-    fn of<X: Text>(grid: Grid) -> Fitting<T> {
+    fn of<X: Text<T>>(grid: Grid) -> Fitting<T> {
         let least = |precision| X::least_exponent(grid.k, adds::<T, X>(), precision) - grid.scale;
         let floor = if least(1) <= T::FORMAT.min_exponent() {
             T::ZERO
@@ -134,7 +139,7 @@ impl<T: Bits> Fitting<T> {
 
     /// The grid for the next block: where this one is, as long as its accumulators get at most two bits too few, or else so that they would have left one
     /// bit free. None where the last accumulator would not be a normal f64 number: numbers have become so small that they need another scale.
-    fn after<X: Text>(self, taken: &Taken<T::Magnitude>) -> Option<Fitting<T>> {
+    fn after<X: Text<T>>(self, taken: &Taken<T::Magnitude>) -> Option<Fitting<T>> {
         if taken.bits >= 50 || taken.bits == 0 {
             return Some(self);
         }
@@ -148,7 +153,7 @@ const LEAST_K: i32 = -800;
 
 /// Adds the block, a window of magnitudes after the other, and says which grid may fit the next one. `first` is the grid of the first window, if it is known that
 /// no number is too large for it.
-fn in_windows<T: Bits, X: Text>(
+fn in_windows<T: Bits, X: Text<T>>(
     isa: Isa,
     sum: &mut Sum,
     block: &[T],
@@ -193,7 +198,7 @@ fn in_windows<T: Bits, X: Text>(
 }
 
 /// A grid that is certain to hold a block of numbers below `2^(exponent + 1)`.
-fn grid_for<T: Bits, X: Text>(exponent: i32) -> Grid {
+fn grid_for<T: Bits, X: Text<T>>(exponent: i32) -> Grid {
     // Squares of f64 would leave f64: the largest number becomes one of 2^-51, for which the factor is an f64 number whatever the exponent.
     let scale = if T::FORMAT.precision() == 53 { -51 - exponent } else { 0 };
     let bound = exponent + 1 + scale;
@@ -204,7 +209,7 @@ fn grid_for<T: Bits, X: Text>(exponent: i32) -> Grid {
 
 /// What the accumulators take of the numbers with `from <= |x| < below`.
 #[inline(never)]
-fn take_window<T: Bits, X: Text>(
+fn take_window<T: Bits, X: Text<T>>(
     isa: Isa,
     numbers: &[T],
     grid: Grid,
@@ -216,12 +221,12 @@ fn take_window<T: Bits, X: Text>(
     take::<T, X>(isa, &kept, grid)
 }
 
-fn take<T: Bits, X: Text>(isa: Isa, numbers: &[T], grid: Grid) -> Taken<T::Magnitude> {
-    isa.run(Pass { numbers, grid, c: adds::<T, X>(), text: PhantomData::<X> })
+fn take<T: Bits, X: Text<T>>(isa: Isa, numbers: &[T], grid: Grid) -> Taken<T::Magnitude> {
+    X::take(isa, numbers, grid, adds::<T, X>())
 }
 
 /// Adds what the accumulators took.
-fn add_taken<T: Bits, X: Text>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magnitude>) {
+fn add_taken<T: Bits, X: Text<T>>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magnitude>) {
     // The bits of an accumulator that starts at 2^e are units of 2^(e-52).
     let exponents = X::exponents(grid.k, adds::<T, X>());
     let scale = if X::SQUARE { 2 * grid.scale } else { grid.scale };
@@ -383,7 +388,7 @@ mod tests {
     /// Ordinary gradients take the fast way: of 200 blocks at most one of ten is looked at again, in bf16, and of 50 in other formats.
     #[test]
     fn ordinary_blocks_are_added_at_once() {
-        fn blocks<T: Bits, X: Text>(spread: f64, allowed: usize) {
+        fn blocks<T: Bits, X: Text<T>>(spread: f64, allowed: usize) {
             let mut random = Random(5);
             let (mut again, mut sum) = (0, Sum::new(Terms::Squares));
             let (mut state, mut narrow) = (State::Unknown, 0);
@@ -423,7 +428,7 @@ mod tests {
     /// binades below the floor numbers get lost, so the floor is there for something.
     #[test]
     fn a_grid_holds_its_window_and_not_much_more() {
-        fn window<T: Bits, X: Text>(terms: Terms) {
+        fn window<T: Bits, X: Text<T>>(terms: Terms) {
             let unit = 2.0 * T::FORMAT.unit_roundoff();
             for exponent in [T::FORMAT.emax(), 0, -3, T::FORMAT.emin() + 40].map(|e| e.min(T::FORMAT.emax()))
             {
@@ -454,7 +459,9 @@ mod tests {
         }
         fn both<T: Bits>() {
             window::<T, T::Squares>(Terms::Squares);
+            window::<T, <T::Squares as Text<T>>::Wide>(Terms::Squares);
             window::<T, T::Magnitudes>(Terms::Magnitudes);
+            window::<T, <T::Magnitudes as Text<T>>::Wide>(Terms::Magnitudes);
         }
         both::<f16>();
         both::<bf16>();
@@ -467,9 +474,9 @@ mod tests {
     fn accumulators_are_normal_numbers() {
         for c in 0..=8 {
             let exponents = [
-                &Whole::<true>::exponents(LEAST_K, c)[..1],
-                &Halves::<true>::exponents(LEAST_K, c)[..2],
-                &Quarters::exponents(LEAST_K, c)[..4],
+                &<Whole<true> as Text<f64>>::exponents(LEAST_K, c)[..1],
+                &<Halves<true> as Text<f64>>::exponents(LEAST_K, c)[..2],
+                &<Quarters as Text<f64>>::exponents(LEAST_K, c)[..4],
             ];
             assert!(exponents.into_iter().flatten().all(|e| *e >= -1022));
         }
@@ -478,7 +485,7 @@ mod tests {
     /// The ways of a block that does not fit: numbers too large, numbers too small, several windows, more windows than there may be.
     #[test]
     fn blocks_that_do_not_fit() {
-        fn ways<T: Bits, X: Text>(terms: Terms) {
+        fn ways<T: Bits, X: Text<T>>(terms: Terms) {
             let mut random = Random(8);
             let mut draw = |exponents: std::ops::Range<i32>| -> Vec<T> {
                 let span = exponents.len() as u64;

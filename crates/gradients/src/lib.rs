@@ -29,6 +29,7 @@ mod powers;
 mod remedy;
 mod scale;
 mod signed_sum;
+mod singles;
 mod stored;
 mod sum;
 mod threads;

@@ -6,6 +6,7 @@ use crate::clip::{Clipping, Scaling};
 use crate::levels::{Halves, Quarters, Text, Whole};
 use crate::multiply::multiply;
 use crate::powers::Powers;
+use crate::singles::Thirds;
 use crate::sum::{Sum, Terms};
 use crate::threads::on_threads;
 use gradchain_arith::{Arithmetic, Counts, Emulated, Isa, Native, Real, bf16, f16};
@@ -100,9 +101,9 @@ pub trait Measured: Real {
 pub(crate) trait Bits: Real {
     type Magnitude: Copy + Ord + Send + Sync;
     /// How squares are added.
-    type Squares: Text;
+    type Squares: Text<Self>;
     /// How magnitudes are added.
-    type Magnitudes: Text;
+    type Magnitudes: Text<Self>;
     /// The most numbers of a block.
     const BLOCK: usize;
     const ZERO: Self::Magnitude;
@@ -219,7 +220,7 @@ macro_rules! measured {
 }
 
 measured! {
-    f16, u16, 0x7c00, Whole<true>, Whole<false>, 4096;
+    f16, u16, 0x7c00, Thirds, Whole<false>, 4096;
     bf16, u16, 0x7f80, Whole<true>, Whole<false>, 2048;
     f32, u32, 0x7f80_0000, Halves<true>, Whole<false>, 2048;
     f64, u64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
