@@ -504,7 +504,8 @@ mod tests {
                 narrow.iter().zip(&smaller).map(|(a, b)| if a < b { *b } else { *a }).collect();
             let few: Vec<T> =
                 (0..T::BLOCK).map(|i| if i % 400 == 7 { smaller[i] } else { narrow[i] }).collect();
-            for block in [&narrow, &larger, &smaller, &wide, &half, &few] {
+            let [twice, four_times, eight_times] = [-5..-2, -4..-1, -3..0].map(&mut draw);
+            for block in [&narrow, &larger, &smaller, &wide, &half, &few, &twice, &four_times, &eight_times] {
                 let mut sum = Sum::new(terms);
                 let mut state = State::Unknown;
                 for block in [&narrow, &narrow, &narrow, block, block] {

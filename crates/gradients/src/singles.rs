@@ -6,13 +6,13 @@
 //! | 1.5 · 2^(k-18) | 2^(k-41) | rests of at most 2^(k-24) |
 //! | 0 | none | rests of at most 2^(k-42) |
 //!
-//! At most 2^5 of each. The last accumulator adds exactly as long as all squares are multiples of 2^(k-61), for its sum is at most 2^24 of them. After 2^5 squares
-//! what was taken moves on to lanes of f64. In these one accumulator would take numbers of 12 binades; here they may have 17, at the same speed.
+//! At most 2^5 of each; squares of f16 lie between 2^-48 and 2^32, and nothing here leaves f32. The last accumulator adds exactly as long as all squares are
+//! multiples of 2^(k-61), for its sum is at most 2^24 of them. After 2^5 squares what was taken moves on to lanes of f64. In these one accumulator would take numbers
+//! of 12 binades; here they may have 17, at the same speed.
 
 use crate::levels::{Grid, Halves, LEVELS, STEP, Taken, Text, exponent_for, power_of_two};
 use crate::stored::Bits;
-use gradchain_arith::{Isa, LANES, Real, Simd, WithSimd};
-use std::ops::RangeInclusive;
+use gradchain_arith::{Isa, LANES, Real, Simd, WithSimd, f16};
 
 /// Three accumulators of f32: for squares of f16.
 pub(crate) struct Thirds;
@@ -21,16 +21,14 @@ pub(crate) struct Thirds;
 const GROUP: usize = 32 * STEP;
 /// The exponents of what the second and the third accumulator count, less k.
 const UNITS: [i32; 2] = [-41, -61];
-/// The k with which all squares and their rests are between the least and the largest number of f32.
-const IN_RANGE: RangeInclusive<i32> = -88..=126;
 
-impl<T: Bits + Real<Computed = f32>> Text<T> for Thirds {
+impl Text<f16> for Thirds {
     type Wide = Halves<true>;
     const NARROW: bool = true;
     const SQUARE: bool = true;
     const LEVELS: usize = 3;
     // Two at a time, and new ones for each group.
-    const SETS: usize = 2 * T::BLOCK / GROUP;
+    const SETS: usize = 2 * f16::BLOCK / GROUP;
 
     fn exponents(k: i32, _c: i32) -> [i32; LEVELS] {
         // Of accumulators of f64 with these units.
@@ -39,20 +37,17 @@ impl<T: Bits + Real<Computed = f32>> Text<T> for Thirds {
     }
 
     fn least_exponent(k: i32, _c: i32, precision: i32) -> i32 {
-        if IN_RANGE.contains(&k) { exponent_for(k + UNITS[1], true, precision) } else { i32::MAX / 2 }
+        exponent_for(k + UNITS[1], true, precision)
     }
 
-    fn take(isa: Isa, numbers: &[T], grid: Grid, _c: i32) -> Taken<T::Magnitude> {
-        if !IN_RANGE.contains(&grid.k) {
-            return Taken { units: [0; LEVELS], bits: 0, fits: false, least: T::ZERO };
-        }
+    fn take(isa: Isa, numbers: &[f16], grid: Grid, _c: i32) -> Taken<u16> {
         isa.run(Pass { numbers, k: grid.k })
     }
 }
 
 /// One look at a block.
-struct Pass<'a, T> {
-    numbers: &'a [T],
+struct Pass<'a> {
+    numbers: &'a [f16],
     k: i32,
 }
 
@@ -72,8 +67,8 @@ struct Totals<V> {
     most: V,
 }
 
-impl<T: Bits + Real<Computed = f32>> WithSimd for Pass<'_, T> {
-    type Output = Taken<T::Magnitude>;
+impl WithSimd for Pass<'_> {
+    type Output = Taken<u16>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -85,7 +80,7 @@ impl<T: Bits + Real<Computed = f32>> WithSimd for Pass<'_, T> {
 }
 
 #[inline(always)]
-fn look<T: Bits + Real<Computed = f32>, S: Simd>(simd: S, numbers: &[T], k: i32) -> Taken<T::Magnitude> {
+fn look<S: Simd>(simd: S, numbers: &[f16], k: i32) -> Taken<u16> {
     let [first, second] =
         [power_of_two(k), 1.5 * power_of_two(k - 18)].map(|start| simd.splat_f32(start as f32));
     let start = Levels { first, second, third: simd.splat_f32(0.0) };
@@ -93,7 +88,7 @@ fn look<T: Bits + Real<Computed = f32>, S: Simd>(simd: S, numbers: &[T], k: i32)
     let one = simd.splat_f32(std::hint::black_box(1.0));
     let zero = simd.splat_f64(0.0);
     let mut totals = Totals { high: zero, low: zero, most: zero };
-    let mut least = T::LARGEST;
+    let mut least = f16::LARGEST;
     for group in numbers.chunks(GROUP) {
         // A loop of its own, of which the compiler makes vectors; inside the other one it would take the vectors there apart.
         least = group.iter().fold(least, |least, x| least.min(x.magnitude()));
@@ -104,7 +99,7 @@ fn look<T: Bits + Real<Computed = f32>, S: Simd>(simd: S, numbers: &[T], k: i32)
             step(simd, numbers, one, &mut sums);
         }
         if !rest.is_empty() {
-            let mut last = [T::default(); STEP];
+            let mut last = [f16::ZERO; STEP];
             last[..rest.len()].copy_from_slice(rest);
             step(simd, &last, one, &mut sums);
         }
@@ -136,14 +131,8 @@ fn look<T: Bits + Real<Computed = f32>, S: Simd>(simd: S, numbers: &[T], k: i32)
 }
 
 #[inline(always)]
-fn step<T: Bits + Real<Computed = f32>, S: Simd>(
-    simd: S,
-    numbers: &[T; STEP],
-    one: S::F32,
-    sums: &mut [Levels<S::F32>; 2],
-) {
-    for (vector, sums) in T::load_two(simd, numbers).into_iter().zip(sums) {
-        let x = T::to_computed(simd, vector);
+fn step<S: Simd>(simd: S, numbers: &[f16; STEP], one: S::F32, sums: &mut [Levels<S::F32>; 2]) {
+    for (x, sums) in f16::load_two(simd, numbers).into_iter().zip(sums) {
         let first = simd.mul_add_f32(x, x, sums.first);
         let rest = simd.mul_add_f32(x, x, simd.sub_f32(sums.first, first));
         let second = simd.mul_add_f32(one, rest, sums.second);
@@ -160,4 +149,34 @@ fn move_on<S: Simd>(simd: S, sums: Levels<S::F32>, start: Levels<S::F32>, totals
     totals.high = simd.add_f64(totals.high, simd.add_f64(first, second));
     totals.low = simd.add_f64(totals.low, simd.widen(sums.third));
     totals.most = simd.max_f64(first, totals.most);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2^5 squares of 2^((k-5)/2) are 2^k, which is one too much for the binade; of the next smaller number it has room.
+    #[test]
+    fn fits_below_twice_the_start() {
+        for isa in Isa::available() {
+            for e in [-12, 0, 7] {
+                let fits =
+                    |numbers: &[f16]| Thirds::take(isa, numbers, Grid { k: 2 * e + 5, scale: 0 }, 5).fits;
+                let x = f16::round_from(libm::scalbn(1.0, e));
+                let less = f16::from_bits(x.to_bits() - 1);
+                let mut numbers = vec![less; f16::BLOCK];
+                assert!(fits(&numbers), "{isa} 2^{e}");
+                // One lane of the third group.
+                numbers[2 * GROUP..3 * GROUP].iter_mut().skip(5).step_by(STEP).for_each(|number| *number = x);
+                assert!(!fits(&numbers), "{isa} 2^{e}");
+                for other in [f16::INFINITY, f16::NEG_INFINITY, f16::NAN] {
+                    for place in [0, 77, f16::BLOCK - 1] {
+                        let mut numbers = vec![less; f16::BLOCK];
+                        numbers[place] = other;
+                        assert!(!fits(&numbers), "{isa} {other}");
+                    }
+                }
+            }
+        }
+    }
 }
