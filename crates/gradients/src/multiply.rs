@@ -105,23 +105,30 @@ fn careful<T: Real, S: Simd>(
     nearest: impl Fn(S::F64) -> S::F64,
     numbers: &mut [T; LANES],
 ) -> bool {
-    let x = T::to_f64(simd, T::load(simd, numbers));
-    let factor = simd.splat_f64(factor.double);
-    let product = simd.mul_f64(x, factor);
-    let rest = simd.mul_add_f64(x, factor, simd.neg_f64(product));
-    let near = nearest(product);
-    let left = simd.sub_f64(product, near);
-    let other = simd.mul_add_f64(simd.splat_f64(2.0), left, near);
-    let there = nearest(other);
-    let zero = simd.splat_f64(0.0);
-    let outward = simd.mul_f64(simd.copysign_f64(simd.splat_f64(1.0), left), rest);
-    let moved = simd.select_f64(simd.less_f64(zero, outward), there, near);
-    let moved = simd.select_f64(simd.less_f64(there, other), near, moved);
-    let moved = simd.select_f64(simd.less_f64(other, there), near, moved);
-    T::store_f64(simd, moved, numbers);
-    let magnitude = simd.abs_f64(product);
-    let finite = simd.select_f64(simd.less_f64(magnitude, simd.splat_f64(f64::INFINITY)), magnitude, zero);
-    !simd.any(simd.less_f64(simd.splat_f64(T::FORMAT.max()), finite))
+    // A function of its own: few vectors come here.
+    simd.call(
+        #[inline(always)]
+        || {
+            let x = T::to_f64(simd, T::load(simd, numbers));
+            let factor = simd.splat_f64(factor.double);
+            let product = simd.mul_f64(x, factor);
+            let rest = simd.mul_add_f64(x, factor, simd.neg_f64(product));
+            let near = nearest(product);
+            let left = simd.sub_f64(product, near);
+            let other = simd.mul_add_f64(simd.splat_f64(2.0), left, near);
+            let there = nearest(other);
+            let zero = simd.splat_f64(0.0);
+            let outward = simd.mul_f64(simd.copysign_f64(simd.splat_f64(1.0), left), rest);
+            let moved = simd.select_f64(simd.less_f64(zero, outward), there, near);
+            let moved = simd.select_f64(simd.less_f64(there, other), near, moved);
+            let moved = simd.select_f64(simd.less_f64(other, there), near, moved);
+            T::store_f64(simd, moved, numbers);
+            let magnitude = simd.abs_f64(product);
+            let finite =
+                simd.select_f64(simd.less_f64(magnitude, simd.splat_f64(f64::INFINITY)), magnitude, zero);
+            !simd.any(simd.less_f64(simd.splat_f64(T::FORMAT.max()), finite))
+        },
+    )
 }
 
 /// The definition, number by number.
@@ -158,10 +165,20 @@ macro_rules! short {
         impl Multiplied for $format {
             #[inline(always)]
             fn vector<S: Simd>(simd: S, factor: &Factor, numbers: &mut [$format; LANES]) -> bool {
+                let x = simd.$load(numbers);
+                let product = simd.mul_f32(x, simd.splat_f32(factor.single));
                 let mut out = [$format::ZERO; LANES];
-                let product = simd.mul_f32(simd.$load(numbers), simd.splat_f32(factor.single));
                 if factor.single.is_finite() && simd.$store_sure(product, &mut out) {
                     *numbers = out;
+                    return true;
+                }
+                let product = simd.mul_f64(simd.widen(x), simd.splat_f64(factor.double));
+                let mut moved = [[$format::ZERO; LANES]; 2];
+                for (out, by) in moved.iter_mut().zip(AROUND_ONE) {
+                    <$format as Real>::store_f64(simd, simd.mul_f64(product, simd.splat_f64(by)), out);
+                }
+                if moved[0].map($format::to_bits) == moved[1].map($format::to_bits) {
+                    *numbers = moved[0];
                     return true;
                 }
                 careful(
