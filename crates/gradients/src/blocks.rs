@@ -42,15 +42,20 @@ const FEW: usize = 24;
 /// After as many windows the rest of a block is added one by one.
 const MOST_WINDOWS: usize = 8;
 
-/// Where a text stands after a block: with the grid that may fit the next one.
+/// Which text took the last block, with the grid that may fit the next one.
 enum State<T: Bits> {
     /// The text itself.
     Narrow(Fitting<T>),
     /// Its wide one.
     Wide(Fitting<T>),
+    /// The wide one of that, where it has one.
+    Widest(Fitting<T>),
     /// The last block had too many magnitudes for one grid, or there was none.
     Unknown,
 }
+
+/// The text for windows.
+type Widest<T, X> = <<X as Text<T>>::Wide as Text<T>>::Wide;
 
 fn add_blocks<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
     let mut state = State::Unknown;
@@ -63,44 +68,74 @@ fn add_blocks<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
     }
 }
 
-fn add_block<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, block: &[T], state: State<T>) -> State<T> {
-    let first = match state {
-        State::Narrow(fitting) => {
-            let taken = take::<T, X>(isa, block, fitting.grid);
-            if taken.fits && fitting.holds(isa, block, taken.least) {
-                add_taken::<T, X>(sum, fitting.grid, &taken);
-                return fitting.after::<X>(&taken).map_or(State::Unknown, State::Narrow);
-            }
-            // A lane of the wide text takes the terms of all sets, and they are rounded.
-            let more = if X::NARROW { sets_to_wide::<T, X>() + 1 } else { 0 };
-            taken.fits.then(|| Fitting::of::<X::Wide>(Grid { k: fitting.grid.k + more, ..fitting.grid }))
+fn add_block<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, block: &[T], mut state: State<T>) -> State<T> {
+    // The grid of the first window.
+    let mut first = None;
+    if let State::Narrow(fitting) = state {
+        match on_grid::<T, X>(isa, sum, block, fitting) {
+            Tried::Added(next, _) => return next.map_or(State::Unknown, State::Narrow),
+            Tried::Refused(wider) if X::Wide::NARROW => state = wider.map_or(State::Unknown, State::Wide),
+            Tried::Refused(wider) => first = wider,
         }
-        State::Wide(fitting) => {
-            let taken = take::<T, X::Wide>(isa, block, fitting.grid);
-            if taken.fits && fitting.holds(isa, block, taken.least) {
-                add_taken::<T, X::Wide>(sum, fitting.grid, &taken);
-                let after = fitting.after::<X::Wide>(&taken);
-                return after.map_or(State::Unknown, |wide| back::<T, X>(isa, block, wide, taken.least));
+    }
+    if let State::Wide(fitting) = state {
+        match on_grid::<T, X::Wide>(isa, sum, block, fitting) {
+            Tried::Added(None, _) => return State::Unknown,
+            Tried::Added(Some(next), least) => {
+                return back::<T, X>(isa, block, next, least).map_or(State::Wide(next), State::Narrow);
             }
-            taken.fits.then_some(fitting)
+            Tried::Refused(wider) => first = wider,
         }
-        State::Unknown => None,
-    };
-    in_windows::<T, X::Wide>(isa, sum, block, first).map_or(State::Unknown, State::Wide)
+    }
+    if let State::Widest(fitting) = state {
+        match on_grid::<T, Widest<T, X>>(isa, sum, block, fitting) {
+            Tried::Added(None, _) => return State::Unknown,
+            Tried::Added(Some(next), least) => {
+                let back = back::<T, X::Wide>(isa, block, next, least);
+                return back.map_or(State::Widest(next), State::Wide);
+            }
+            Tried::Refused(same) => first = same,
+        }
+    }
+    let next = in_windows::<T, Widest<T, X>>(isa, sum, block, first);
+    next.map_or(State::Unknown, if X::Wide::NARROW { State::Widest } else { State::Wide })
+}
+
+/// What became of a block on a grid.
+enum Tried<T: Bits> {
+    /// It was added: the grid that may fit the next one, and the least magnitude.
+    Added(Option<Fitting<T>>, T::Magnitude),
+    /// Nothing was added: the grid of the wide text that no number is too large for, if that is known.
+    Refused(Option<Fitting<T>>),
+}
+
+/// Adds the block if the grid holds it.
+fn on_grid<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, block: &[T], fitting: Fitting<T>) -> Tried<T> {
+    let taken = take::<T, X>(isa, block, fitting.grid);
+    if taken.fits && fitting.holds(isa, block, taken.least) {
+        add_taken::<T, X>(sum, fitting.grid, &taken);
+        return Tried::Added(fitting.after::<X>(&taken), taken.least);
+    }
+    // A lane of the wide text may take the terms of all sets, and they are rounded.
+    let more = if X::NARROW { sets_to_wide::<T, X>().max(0) + 1 } else { 0 };
+    let wide = Grid { k: fitting.grid.k + more, ..fitting.grid };
+    Tried::Refused(taken.fits.then(|| Fitting::of::<X::Wide>(wide)))
 }
 
 /// Back to the narrow text, if it had held the block with two binades to spare.
-fn back<T: Bits, X: Text<T>>(isa: Isa, block: &[T], wide: Fitting<T>, least: T::Magnitude) -> State<T> {
+fn back<T: Bits, X: Text<T>>(
+    isa: Isa,
+    block: &[T],
+    wide: Fitting<T>,
+    least: T::Magnitude,
+) -> Option<Fitting<T>> {
     if !X::NARROW {
-        return State::Narrow(wide);
+        return Some(wide);
     }
     let Grid { k, scale } = wide.grid;
     let k = k - sets_to_wide::<T, X>();
-    if Fitting::of::<X>(Grid { k: k + 4, scale }).holds(isa, block, least) {
-        State::Narrow(Fitting::of::<X>(Grid { k, scale }))
-    } else {
-        State::Wide(wide)
-    }
+    let held = Fitting::of::<X>(Grid { k: k + 4, scale }).holds(isa, block, least);
+    held.then(|| Fitting::of::<X>(Grid { k, scale }))
 }
 
 /// The binary logarithm of the terms that a lane takes of a block.
@@ -108,7 +143,7 @@ const fn adds<T: Bits, X: Text<T>>() -> i32 {
     (T::BLOCK / (X::SETS * LANES)).ilog2() as i32
 }
 
-/// The binary logarithm of how much more a lane of the wide text takes.
+/// The binary logarithm of how many more terms a lane of the wide text takes.
 const fn sets_to_wide<T: Bits, X: Text<T>>() -> i32 {
     adds::<T, X::Wide>() - adds::<T, X>()
 }
@@ -397,6 +432,9 @@ mod tests {
                 let taken = match &state {
                     State::Narrow(fitting) => Some((fitting, take::<T, X>(isa(), &block, fitting.grid))),
                     State::Wide(fitting) => Some((fitting, take::<T, X::Wide>(isa(), &block, fitting.grid))),
+                    State::Widest(fitting) => {
+                        Some((fitting, take::<T, Widest<T, X>>(isa(), &block, fitting.grid)))
+                    }
                     State::Unknown => None,
                 };
                 let at_once = taken
@@ -460,6 +498,7 @@ mod tests {
         fn both<T: Bits>() {
             window::<T, T::Squares>(Terms::Squares);
             window::<T, <T::Squares as Text<T>>::Wide>(Terms::Squares);
+            window::<T, Widest<T, T::Squares>>(Terms::Squares);
             window::<T, T::Magnitudes>(Terms::Magnitudes);
             window::<T, <T::Magnitudes as Text<T>>::Wide>(Terms::Magnitudes);
         }
@@ -474,7 +513,7 @@ mod tests {
     fn accumulators_are_normal_numbers() {
         for c in 0..=8 {
             let exponents = [
-                &<Whole<true> as Text<f64>>::exponents(LEAST_K, c)[..1],
+                &<Whole<true, Halves<true>> as Text<f64>>::exponents(LEAST_K, c)[..1],
                 &<Halves<true> as Text<f64>>::exponents(LEAST_K, c)[..2],
                 &<Quarters as Text<f64>>::exponents(LEAST_K, c)[..4],
             ];

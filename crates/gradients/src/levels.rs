@@ -84,8 +84,8 @@ trait Doubles {
     fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]);
 }
 
-/// One accumulator: for magnitudes, and squares of bf16.
-pub(crate) struct Whole<const SQUARE: bool>;
+/// One accumulator: for magnitudes, and squares of 16-bit numbers. W is the text for more magnitudes.
+pub(crate) struct Whole<const SQUARE: bool, W>(PhantomData<W>);
 /// Two accumulators: for magnitudes of f64, and squares of f32.
 pub(crate) struct Halves<const SQUARE: bool>;
 /// Four accumulators: for squares of f64.
@@ -97,8 +97,8 @@ pub(crate) const fn exponent_for(unit: i32, square: bool, precision: i32) -> i32
     last_bit + precision - 1
 }
 
-impl<T: Bits, const SQUARE: bool> Text<T> for Whole<SQUARE> {
-    type Wide = Halves<SQUARE>;
+impl<T: Bits, W: Text<T>, const SQUARE: bool> Text<T> for Whole<SQUARE, W> {
+    type Wide = W;
     const NARROW: bool = true;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 1;
@@ -118,7 +118,7 @@ impl<T: Bits, const SQUARE: bool> Text<T> for Whole<SQUARE> {
     }
 }
 
-impl<const SQUARE: bool> Doubles for Whole<SQUARE> {
+impl<W, const SQUARE: bool> Doubles for Whole<SQUARE, W> {
     #[inline(always)]
     fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
         let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f64(x), one) };

@@ -7,8 +7,8 @@
 //! | 0 | none | rests of at most 2^(k-42) |
 //!
 //! At most 2^5 of each; squares of f16 lie between 2^-48 and 2^32, and nothing here leaves f32. The last accumulator adds exactly as long as all squares are
-//! multiples of 2^(k-61), for its sum is at most 2^24 of them. After 2^5 squares what was taken moves on to lanes of f64. In these one accumulator would take numbers
-//! of 12 binades; here they may have 17, at the same speed.
+//! multiples of 2^(k-61), for its sum is at most 2^24 of them. After 2^5 squares what was taken moves on to lanes of f64. In these one accumulator takes numbers
+//! of 12 binades, a little faster, and two would take all of f16, at half the speed; here numbers may have 17.
 
 use crate::levels::{Grid, Halves, LEVELS, STEP, Taken, Text, exponent_for, power_of_two};
 use crate::stored::Bits;

@@ -220,8 +220,8 @@ macro_rules! measured {
 }
 
 measured! {
-    f16, u16, 0x7c00, Thirds, Whole<false>, 4096;
-    bf16, u16, 0x7f80, Whole<true>, Whole<false>, 2048;
-    f32, u32, 0x7f80_0000, Halves<true>, Whole<false>, 2048;
+    f16, u16, 0x7c00, Whole<true, Thirds>, Whole<false, Halves<false>>, 4096;
+    bf16, u16, 0x7f80, Whole<true, Halves<true>>, Whole<false, Halves<false>>, 2048;
+    f32, u32, 0x7f80_0000, Halves<true>, Whole<false, Halves<false>>, 2048;
     f64, u64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
 }
