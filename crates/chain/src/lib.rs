@@ -1,7 +1,7 @@
 //! Networks: initialisation, forward, backward, per-layer weight gradients, training.
 //!
 //! The invariant of this crate: **a chain is a function of its seed (or file) and its setting**; the same draw is the same network in every
-//! format, and a pass allocates no more than it returns and two buffers of the widest layer.
+//! format, and a pass allocates no more than it returns and the buffers of the widest layer, three or four.
 
 mod decimal;
 mod digits;

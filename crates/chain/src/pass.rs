@@ -229,7 +229,7 @@ pub fn forward<K: ChainArithmetic>(
 /// The backward pass of the gradient `upstream`: calls `visit` with the upstream gradient and then after each layer, from the last to the
 /// first. Without a `trace` the derivatives are taken for one, as for [`Activation::Identity`].
 ///
-/// Two buffers of the widest layer are all the memory it takes, whatever the depth.
+/// Three buffers of the widest layer are all the memory it takes, whatever the depth; four with layers that normalise.
 ///
 /// # Errors
 /// If the remedy has a limit or a scale that it does not allow.
@@ -253,21 +253,24 @@ pub fn backward<K: ChainArithmetic>(
     let mut gradient = upstream.to_vec();
     setting.remedy.scale_upstream(arith, &mut gradient)?;
     visit(Step { passed: 0, gradient: &gradient, delta: None });
-    let (mut before, mut delta) = (Vec::new(), Vec::new());
+    let (mut before, mut delta, mut by_normalised) = (Vec::new(), Vec::new(), Vec::new());
     for (t, layer) in network.layers.iter().enumerate().rev() {
         let arith = arith.stream((network.depth() + t) as u64);
         let skips = network.wiring.skips(layer.inputs, layer.outputs);
-        delta.clone_from(&gradient);
         if let Some(scale) = skips {
             let scale = arith.round(scale);
-            delta.iter_mut().for_each(|g| *g = arith.mul(scale, *g));
+            delta.clear();
+            delta.extend(gradient.iter().map(|&g| arith.mul(scale, g)));
+        } else {
+            // The gradient is not asked for again.
+            std::mem::swap(&mut delta, &mut gradient);
         }
         if let Some(trace) = trace {
             let values = if skips.is_some() { &trace.branches[t] } else { &trace.post[t + 1] };
             let activation = network.activation_of(t);
             backpropagate_slice(&arith, activation, setting.path, &mut delta, &trace.pre[t], values);
             if let Some(Normalised { z, statistics }) = trace.normalised.get(t) {
-                let by_normalised = delta.clone();
+                by_normalised.clone_from(&delta);
                 layers::backward(&arith, statistics, z, None, &by_normalised, &mut delta)?;
             }
         }

@@ -88,7 +88,7 @@ fn one(directory: &Path, isa: Isa, threads: usize, stop: &AtomicBool) -> Result<
     match outcome {
         Ok(Outcome::Complete) => {}
         Ok(Outcome::Stopped { .. }) => return Ok(Verdict::Incomplete),
-        Err(e @ RunError::Cell { .. }) => bail!("{}: {e}", found.study.place),
+        Err(e @ (RunError::Cell { .. } | RunError::Threads { .. })) => bail!("{}: {e}", found.study.place),
         Err(RunError::Sink(never)) => match never {},
     }
     let count: usize = records.iter().map(Vec::len).sum();

@@ -157,7 +157,9 @@ fn one(
             printer.study_ends(study)?;
             return match e {
                 RunError::Sink(e) => Err(e),
-                e @ RunError::Cell { .. } => bail!("{}: {e}{}", study.place, note.unwrap_or_default()),
+                e @ (RunError::Cell { .. } | RunError::Threads { .. }) => {
+                    bail!("{}: {e}{}", study.place, note.unwrap_or_default())
+                }
             };
         }
     };

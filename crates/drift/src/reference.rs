@@ -138,9 +138,12 @@ pub fn reference_backward(
     for (t, layer) in network.layers.iter().enumerate().rev() {
         check_rows("gradient", gradient.len(), batch, layer.outputs);
         let skips = network.wiring.skips(layer.inputs, layer.outputs);
-        delta.clone_from(&gradient);
         if let Some(scale) = skips {
+            delta.clone_from(&gradient);
             delta.scale(scale);
+        } else {
+            // The gradient is not asked for again.
+            std::mem::swap(&mut delta, &mut gradient);
         }
         if let Some(trace) = trace {
             times_slopes(isa, &mut delta, &trace.slopes[t], &mut exponents);

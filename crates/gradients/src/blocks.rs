@@ -8,13 +8,8 @@
 use crate::levels::{Grid, Taken, Text};
 use crate::stored::Bits;
 use crate::sum::{Sum, Terms};
-use crate::threads::on_threads;
+use crate::threads::{NUMBERS_FOR_A_THREAD, on_threads};
 use gradchain_arith::{Isa, LANES, Simd, WithSimd};
-
-/// Below as many numbers a second thread is not worth its start.
-const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
-/// The same for powers, which cost as much as a hundred squares.
-pub(crate) const NUMBERS_FOR_A_THREAD_OF_POWERS: usize = 1 << 12;
 
 /// The sum of the terms of `tensors`, on the threads of the current rayon pool: sums are exact, so that no bit depends on where they are cut.
 pub(crate) fn sum<T: Bits>(isa: Isa, terms: Terms, tensors: &[&[T]]) -> Sum {

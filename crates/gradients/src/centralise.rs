@@ -1,6 +1,6 @@
 //! Gradient centralisation, and normalisation by the root mean square or tensor by tensor.
 
-use crate::clip::{Clipping, NonFinite, Outcome, normalise};
+use crate::clip::{Clipping, NonFinite, Outcome, normalise, refuse};
 use crate::error::GradientError;
 use crate::extended::Extended;
 use crate::layers::check_rows;
@@ -112,13 +112,7 @@ pub fn normalise_each<A: Gradients>(
     policy: NonFinite,
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Vec<Clipping>, GradientError> {
-    if policy == NonFinite::Error {
-        let spoiled = tensors.iter().any(|tensor| arith.first_non_finite(tensor).is_some());
-        if spoiled {
-            // Names the tensor and the place in it.
-            return normalise(arith, order, policy, tensors).map(|clipping| vec![clipping]);
-        }
-    }
+    refuse(arith, policy, tensors)?;
     let each = tensors.iter_mut().enumerate();
     each.map(|(t, tensor)| normalise(&arith.stream(t as u64), order, policy, &mut [&mut **tensor])).collect()
 }

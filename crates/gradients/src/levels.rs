@@ -1,8 +1,8 @@
 //! Exact sums of a block of numbers, in floating-point accumulators that stand on fixed grids: in one look at the numbers, and proved afterwards.
 //!
 //! An accumulator starts at a power of two, `2^k`, so large that its ulp does not change while numbers are added: it stands on the grid of the multiples of
-//! `2^(k-52)`. Adding a term to it rounds the term to the grid; what the rounding left off is exact, and goes to the next accumulator, whose grid is finer (Rump, Ogita and
-//! Oishi 2008, "Accurate floating-point summation", section 3; the grids are those of Demmel and Nguyen 2013, "Fast reproducible floating-point
+//! `2^(k-52)`. Adding a term to it rounds the term to the grid; what the rounding left off is exact, and goes to the next accumulator, whose grid is finer (Rump,
+//! Ogita and Oishi 2008, "Accurate floating-point summation", section 3; the grids are those of Demmel and Nguyen 2013, "Fast reproducible floating-point
 //! summation"). The last one takes what is left without a rest.
 //!
 //! With at most `2^c` terms in each lane, and e the least exponent of a number that is not zero:

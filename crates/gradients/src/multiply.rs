@@ -1,4 +1,4 @@
-//! The pass that multiplies a tensor with one factor, at the speed of memory.
+//! The pass that multiplies a tensor with one factor, on vectors.
 //!
 //! The result is that of [`Scaling::scaled`], the exact product rounded once; vectors only decide it faster. First a product is computed in the lanes with an error
 //! that is known, and moved up and down by more than that error: if both round to the same number of the format, so does the exact product. If not, its
@@ -6,6 +6,7 @@
 
 use crate::clip::{Clipping, Scaling};
 use crate::stored::{Bits, Measured};
+use crate::threads::NUMBERS_FOR_A_THREAD;
 use gradchain_arith::{Isa, LANES, Native, Real, Simd, WithSimd, bf16, f16};
 
 /// Numbers in a block: it stays in the first cache while it is multiplied and counted.
@@ -24,9 +25,6 @@ pub(crate) struct Factor {
     /// The factor rounded to f32, if it is a normal number there with room below; else NaN, which is never certain.
     single: f32,
 }
-
-/// Below as many numbers a second thread is not worth its start.
-const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
 
 /// Multiplies `numbers` on the instruction set `isa`, long ones on the threads of the current rayon pool, and counts in `report` what became zero and subnormal.
 pub(crate) fn multiply<T: Multiplied + Measured>(

@@ -57,7 +57,8 @@ pub fn norm<A: Gradients>(arith: &A, order: Order, tensors: &[&[A::Number]]) -> 
     }
 }
 
-/// The root of the mean square of all numbers of `tensors`: `sqrt(Σ x² / n)`, exact, rounded once to 53 bits; 0 for no numbers. What holds of [`norm()`] holds of it.
+/// The root of the mean square of all numbers of `tensors`: `sqrt(Σ x² / n)`, exact, rounded once to 53 bits; 0 for no numbers. What holds
+/// of [`norm()`] holds of it.
 pub fn root_mean_square<A: Gradients>(arith: &A, tensors: &[&[A::Number]]) -> Norm {
     let sum = arith.sum(Terms::Squares, tensors);
     sum.root_mean(tensors.iter().map(|tensor| tensor.len() as u64).sum())

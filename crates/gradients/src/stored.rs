@@ -1,6 +1,6 @@
 //! What this crate does with gradients in each arithmetic, and what its passes read of the stored formats: the bits of magnitudes.
 
-use crate::blocks::{NUMBERS_FOR_A_THREAD_OF_POWERS, sum};
+use crate::blocks::sum;
 use crate::census::{counts, first_non_finite};
 use crate::clip::{Clipping, Scaling};
 use crate::levels::{Halves, Quarters, Text, Whole};
@@ -8,10 +8,10 @@ use crate::multiply::multiply;
 use crate::powers::Powers;
 use crate::singles::Thirds;
 use crate::sum::{Sum, Terms};
-use crate::threads::on_threads;
+use crate::threads::{NUMBERS_FOR_A_THREAD_OF_POWERS, on_threads};
 use gradchain_arith::{Arithmetic, Counts, Emulated, Isa, Native, Real, bf16, f16};
 
-/// An arithmetic with the passes over its numbers that this crate needs: exact, and for the formats of the machine at the speed of memory.
+/// An arithmetic with the passes over its numbers that this crate needs: exact, and for the formats of the machine on its vectors.
 pub trait Gradients: Arithmetic {
     /// The sum of the terms of all numbers of `tensors`; exact.
     fn sum(&self, terms: Terms, tensors: &[&[Self::Number]]) -> Sum;

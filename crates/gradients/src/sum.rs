@@ -81,8 +81,8 @@ impl Sum {
         self.terms
     }
 
-    /// Adds `high · 2^high_exponent + low · 2^low_exponent`, which is not negative; exact. The first exponent is at most 64 above the second one. What lies below the
-    /// lowest bit of the sum is zero.
+    /// Adds `high · 2^high_exponent + low · 2^low_exponent`, which is not negative; exact. The first exponent is at most 64 above the
+    /// second one. What lies below the lowest bit of the sum is zero.
     pub(crate) fn add_fixed(&mut self, high: i128, high_exponent: i32, low: i128, low_exponent: i32) {
         // Whole units of the first part go over to it, so that the second one is not negative.
         let shift = high_exponent - low_exponent;
@@ -143,9 +143,12 @@ impl Sum {
             return self.norm();
         }
         let (top, exponent, sticky) = self.leading_bits();
-        // The leading bits have 128 bits; 64 of the quotient would do, and with those of a count below 2^64 there are.
-        let (quotient, rest) = (top / u128::from(count), top % u128::from(count));
-        Norm::root((quotient, exponent, sticky || rest != 0))
+        // A long division, so that the quotient has 128 bits too: a root has half as many bits as are known of its square.
+        let n = u128::from(count);
+        let (quotient, rest) = (top / n, top % n);
+        let more = quotient.leading_zeros().min(64);
+        let rest = rest << more;
+        Norm::root(((quotient << more) | (rest / n), exponent - i64::from(more), sticky || rest % n != 0))
     }
 
     /// Adds `m · 2^exponent`.

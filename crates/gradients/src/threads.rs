@@ -1,5 +1,10 @@
 //! Long gradients on the threads of the current rayon pool, for results that do not depend on where they are cut.
 
+/// Below as many numbers a second thread is not worth its start.
+pub(crate) const NUMBERS_FOR_A_THREAD: usize = 1 << 18;
+/// The same for powers, which cost as much as a hundred squares.
+pub(crate) const NUMBERS_FOR_A_THREAD_OF_POWERS: usize = 1 << 12;
+
 /// `work` on all numbers of `tensors`, or on parts of `grain` numbers or more at the same time, whose results are merged.
 pub(crate) fn on_threads<T: Sync, R: Send>(
     tensors: &[&[T]],

@@ -1,28 +1,11 @@
 //! Sums a block at a time against the same terms added one by one into the long accumulator: the same bits, whatever the numbers, the length, where a slice
 //! begins, the threads and the instruction set.
 
-use gradchain_arith::{ISA_NAMES, Isa, Native, Real, bf16, f16};
+mod common;
+
+use common::random::{Random, print_missing_isas};
+use gradchain_arith::{Isa, Native, Real, bf16, f16};
 use gradchain_gradients::{Measured, Norm, Order, Sum, Terms, norm};
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 ^ self.0 >> 29
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 20) % n
-    }
-
-    /// A number of the format, of the binades `low .. low + span`.
-    fn number<T: Real>(&mut self, low: i32, span: u64) -> T {
-        let significand = 1.0 + (self.next() >> 12) as f64 / libm::exp2(52.0);
-        let sign = if self.next() >> 40 & 1 == 0 { 1.0 } else { -1.0 };
-        T::round_from(sign * libm::scalbn(significand, low + self.below(span) as i32))
-    }
-}
 
 fn one_by_one<T: Real>(order: Order, numbers: &[T]) -> Norm {
     let terms = match order {
@@ -76,11 +59,7 @@ fn every_magnitude_and_spread() {
     magnitudes::<bf16>();
     magnitudes::<f32>();
     magnitudes::<f64>();
-    let missing: Vec<&str> = ISA_NAMES
-        .into_iter()
-        .filter(|name| !Isa::available().iter().any(|isa| isa.name() == *name))
-        .collect();
-    println!("instruction sets not tested here: {missing:?}");
+    print_missing_isas();
 }
 
 /// All numbers of a format in one tensor, infinities and NaNs left out: the least spread that no accumulator holds, and every significand.

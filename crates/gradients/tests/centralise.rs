@@ -1,8 +1,11 @@
 //! Gradient centralisation, and normalisation by the root mean square and tensor by tensor.
 
+mod common;
+
+use common::numbers::{assert_same, native};
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
-use gradchain_arith::{Emulated, Format, Isa, Native, Rounding, Rules, bf16, f16};
+use gradchain_arith::{Emulated, Format, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
     GradientError, Measured, NonFinite, Order, Outcome, centralise, normalise, normalise_each, normalise_rms,
 };
@@ -11,15 +14,6 @@ type Big = FBig<HalfEven, 2>;
 
 fn big(x: f64) -> Big {
     Big::try_from(x).unwrap().with_precision(4500).value()
-}
-
-fn native<T: Measured>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
-
-fn assert_same(a: &[f64], b: &[f64]) {
-    let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-    assert!(a.len() == b.len() && a.iter().zip(b).all(same), "{a:?}, not {b:?}");
 }
 
 fn centred<A: gradchain_gradients::Gradients>(

@@ -1,6 +1,9 @@
 //! The documented edge cases of clipping, and what frameworks make of the same gradients.
 
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
+mod common;
+
+use common::numbers::{assert_same, native, numbers, same, values};
+use gradchain_arith::{Arithmetic, Emulated, Format, Native, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::frameworks::optax::Leaf;
 use gradchain_gradients::frameworks::{jax, optax, torch};
 use gradchain_gradients::{
@@ -8,27 +11,6 @@ use gradchain_gradients::{
     clip_by_norm, clip_by_range, clip_by_rms, clip_by_tensor_norm, clip_by_value, clipped, excess, norm,
     scale, unscale,
 };
-
-fn native<T: Measured>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
-
-fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&x| T::round_from(x)).collect()
-}
-
-fn values<T: Measured>(numbers: &[T]) -> Vec<f64> {
-    numbers.iter().map(|x| x.value()).collect()
-}
-
-/// Equal bits, or both NaN.
-fn same(a: f64, b: f64) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-fn assert_same(a: &[f64], b: &[f64]) {
-    assert!(a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b)), "{a:?}, not {b:?}");
-}
 
 /// One tensor clipped to the two norm `limit`, and the report.
 fn ours<T: Measured>(g: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Clipping) {

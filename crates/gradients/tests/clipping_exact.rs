@@ -1,35 +1,14 @@
 //! Clipping against exact results: recorded ones, and products rounded once by integer arithmetic under every rule.
 
-#[path = "common/fixture.rs"]
-mod fixture;
+mod common;
 
-use fixture::{Call, Recorded, lines, read};
+use common::fixture::{Call, Recorded, lines, read};
+use common::numbers::{assert_same, native, numbers, same, values};
 use gradchain_arith::{
-    Arithmetic, Emulated, Exact, Format, Isa, Native, Overflow, Rounding, Rules, Subnormals, bf16, f16, round,
+    Arithmetic, Emulated, Exact, Format, Overflow, Rounding, Rules, Subnormals, bf16, f16, round,
 };
 use gradchain_gradients::{Measured, NonFinite, Order, Outcome, clip_by_norm, clip_by_range, clip_by_value};
 use safetensors::SafeTensors;
-
-fn native<T: Measured>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
-
-fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&x| T::round_from(x)).collect()
-}
-
-fn values<T: Measured>(numbers: &[T]) -> Vec<f64> {
-    numbers.iter().map(|x| x.value()).collect()
-}
-
-/// Equal bits, or both NaN.
-fn same(a: f64, b: f64) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-fn assert_same(a: &[f64], b: &[f64]) {
-    assert!(a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b)), "{a:?}, not {b:?}");
-}
 
 /// Numbers compared with the exact results rounded once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

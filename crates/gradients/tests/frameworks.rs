@@ -1,9 +1,8 @@
 //! Every recorded call of torch, optax and jax, reproduced.
 
-#[path = "common/fixture.rs"]
-mod fixture;
+mod common;
 
-use fixture::{Call, Recorded, lines, number, read};
+use common::fixture::{Call, Recorded, lines, number, read};
 use gradchain_arith::{bf16, f16};
 use gradchain_gradients::frameworks::optax::Leaf;
 use gradchain_gradients::frameworks::{Raised, jax, optax, torch};

@@ -3,7 +3,8 @@
 mod common;
 mod oracle;
 
-use common::{Batch, assert_same, native, plain, run};
+use common::batch::{Batch, plain, run};
+use common::numbers::{assert_same, native};
 use dashu_float::ops::Abs;
 use gradchain_arith::{Emulated, Format, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::layers::{Affine, NormLayer, forward, statistics};

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Batch, assert_same, native, plain, run, same};
+use common::batch::{Batch, plain, run};
+use common::numbers::{assert_same, native, same};
 use gradchain_arith::{Emulated, Format, Rounding, Rules, bf16, f16};
 use gradchain_gradients::layers::{Affine, NormLayer, backward, forward, parameter_gradients, statistics};
 

@@ -1,5 +1,8 @@
 //! Norms against exact ones, and their edge cases.
 
+mod common;
+
+use common::numbers::native;
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
 use gradchain_arith::{Arithmetic, Counts, Emulated, Format, Isa, Native, Real, Rules, bf16, f16};
@@ -7,10 +10,6 @@ use gradchain_gradients::{
     Measured, Norm, Order, Sum, Terms, Units, census, norm, root_mean_square, unit_norms,
 };
 use safetensors::SafeTensors;
-
-fn native<T: Measured>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
 
 /// The norm of `values` rounded into T.
 fn of<T: Measured>(order: Order, values: &[f64]) -> Norm {
@@ -165,6 +164,22 @@ fn correctly_rounded() {
     }
 }
 
+/// The squares of `count` numbers `value`, by doubling: adding is exact, so that this is what as many additions give.
+fn sum_of_copies(value: f64, count: u64) -> Sum {
+    let mut doubled = Sum::new(Terms::Squares);
+    doubled.add(value);
+    let mut sum = Sum::new(Terms::Squares);
+    let mut rest = count;
+    while rest > 0 {
+        if rest & 1 == 1 {
+            sum.merge(&doubled);
+        }
+        doubled.merge(&doubled.clone());
+        rest /= 2;
+    }
+    sum
+}
+
 /// A6 and its like: long vectors of one value.
 #[test]
 fn long_vectors() {
@@ -177,18 +192,7 @@ fn long_vectors() {
     for id in &ids {
         let (n, value, exact) =
             (number(format!("{id}/n")), number(format!("{id}/value")), number(format!("{id}/exact_norm")));
-        // n copies by doubling: adding is exact, so that this is what n additions give.
-        let mut doubled = Sum::new(Terms::Squares);
-        doubled.add(value);
-        let mut sum = Sum::new(Terms::Squares);
-        let mut rest = n as u64;
-        while rest > 0 {
-            if rest & 1 == 1 {
-                sum.merge(&doubled);
-            }
-            doubled.merge(&doubled.clone());
-            rest /= 2;
-        }
+        let sum = sum_of_copies(value, n as u64);
         worst = worst.max((sum.norm().to_f64() / exact - 1.0).abs());
         fn of_copies<T: Measured>(value: f64, n: usize) -> Norm {
             norm(&native::<T>(), Order::Two, &[&vec![T::round_from(value); n]])
@@ -269,6 +273,20 @@ fn root_mean_squares() {
         let squares = values.iter().fold(big(0.0), |sum, &x| sum + big(x) * big(x));
         let exact = (squares / big(n as f64)).sqrt().with_precision(53).value().to_f64().value();
         assert_eq!(root_mean_square(&native::<f64>(), &[&values]).to_f64(), exact, "{n} {binades}");
+    }
+    // Large counts that share no factor with the sum: the quotient has no end, and the root needs its first 108 bits.
+    for count in [1_000_003_u64, 10_000_019, 4_294_967_291, u64::MAX - 58] {
+        for (k, values) in (0..40).map(|k| (k, spread(3 * (k + 1), 4))) {
+            let [a, b, c] = values[3 * k..] else { unreachable!() };
+            let copies = [count - count / 3 - count / 7, count / 3, count / 7];
+            let (mut sum, mut squares) = (Sum::new(Terms::Squares), big(0.0));
+            for (value, copies) in [a, b, c].into_iter().zip(copies) {
+                sum.merge(&sum_of_copies(value, copies));
+                squares += big(value) * big(value) * Big::from(copies);
+            }
+            let exact = (squares / Big::from(count)).sqrt().with_precision(53).value().to_f64().value();
+            assert_eq!(sum.root_mean(count).to_f64(), exact, "{count} numbers {values:?}");
+        }
     }
     assert_eq!(root_mean_square(&native::<f16>(), &[]).to_f64(), 0.0);
     assert_eq!(root_mean_square(&native::<f64>(), &[&[1e200; 5], &[1e200]]).to_f64(), 1e200);

@@ -1,26 +1,12 @@
 //! Clipping, normalisation and the names of remedies.
 
-use gradchain_arith::{Emulated, Format, Isa, Native, Real, Rounding, Rules, f16};
+mod common;
+
+use common::numbers::{assert_same, native, numbers};
+use gradchain_arith::{Emulated, Format, Real, Rounding, Rules, f16};
 use gradchain_gradients::{
     GradientError, Measured, NonFinite, Order, Outcome, Remedy, clip_by_norm, clip_by_value, normalise,
 };
-
-fn native<T: Measured>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
-
-fn numbers<T: Measured>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&x| T::round_from(x)).collect()
-}
-
-/// Equal bits, or both NaN.
-fn same(a: f64, b: f64) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-fn assert_same(a: &[f64], b: &[f64]) {
-    assert!(a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b)), "{a:?}, not {b:?}");
-}
 
 /// The values after clipping one tensor to the two norm `limit`.
 fn clipped<T: Measured>(values: &[f64], limit: f64, policy: NonFinite) -> (Vec<f64>, Outcome) {

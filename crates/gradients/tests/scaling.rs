@@ -1,33 +1,15 @@
 //! Loss scales: exactness of powers of two, the walk of a dynamic scale, unscaling and clipping at once.
 
+mod common;
+
+use common::numbers::{assert_same, native, numbers, same, values};
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
-use gradchain_arith::{Arithmetic, Emulated, Format, Isa, Native, Real, Rounding, Rules, bf16, f16};
+use gradchain_arith::{Arithmetic, Emulated, Format, Real, Rounding, Rules, bf16, f16};
 use gradchain_gradients::{
     Decision, DynamicScale, GradientError, Measured, NonFinite, Order, Outcome, ScaleRule, clip_by_norm,
     first_non_finite, norm, scale, unscale, unscale_and_clip,
 };
-
-fn native<T: Real>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
-
-fn numbers<T: Real>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&x| T::round_from(x)).collect()
-}
-
-fn values<T: Real>(numbers: &[T]) -> Vec<f64> {
-    numbers.iter().map(|x| x.value()).collect()
-}
-
-/// Equal bits, or both NaN.
-fn same(a: f64, b: f64) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-fn assert_same(a: &[f64], b: &[f64]) {
-    assert!(a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b)), "{a:?}, not {b:?}");
-}
 
 /// Knuth's generator of 64 bits: numbers below `below`.
 fn draws(seed: u64) -> impl FnMut(u64) -> u64 {

@@ -1,16 +1,10 @@
 //! The pass that scales a tensor on vectors, against the definition number by number, which emulated formats take: the same bits and the same report.
 
-use gradchain_arith::{Emulated, ISA_NAMES, Isa, Native, Rules, bf16, f16};
+mod common;
+
+use common::random::{Random, print_missing_isas};
+use gradchain_arith::{Emulated, Isa, Native, Rules, bf16, f16};
 use gradchain_gradients::{Measured, NonFinite, Order, clip_by_norm};
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 ^ self.0 >> 29
-    }
-}
 
 /// Clips by vectors on every instruction set, and by the definition. `limit` is a part of the norm.
 fn check<T: Measured>(numbers: &[T], limit: f64, context: &str) {
@@ -44,14 +38,7 @@ fn magnitudes<T: Measured>() {
     for span in [1_u64, 5, 12, 30] {
         for low in [least, T::FORMAT.emin() - 3, T::FORMAT.emin() + 20, -8, 0, top - span as i32] {
             for length in [1, 16, 40, 1100] {
-                let number = |random: &mut Random| {
-                    let significand = 1.0 + (random.next() >> 12) as f64 / libm::exp2(52.0);
-                    let sign = if random.next() >> 40 & 1 == 0 { 1.0 } else { -1.0 };
-                    T::round_from(
-                        sign * libm::scalbn(significand, low + (random.next() >> 20) as i32 % span as i32),
-                    )
-                };
-                let mut numbers: Vec<T> = (0..length).map(|_| number(&mut random)).collect();
+                let mut numbers: Vec<T> = (0..length).map(|_| random.number(low, span)).collect();
                 numbers[length / 2] = T::round_from(-0.0);
                 let context = format!("{length} numbers of {span} binades from 2^{low}");
                 for part in [0.75, 1e-2, 1e-5, 1e-30, 1e-300] {
@@ -69,11 +56,7 @@ fn every_magnitude() {
     magnitudes::<bf16>();
     magnitudes::<f32>();
     magnitudes::<f64>();
-    let missing: Vec<&str> = ISA_NAMES
-        .into_iter()
-        .filter(|name| !Isa::available().iter().any(|isa| isa.name() == *name))
-        .collect();
-    println!("instruction sets not tested here: {missing:?}");
+    print_missing_isas();
 }
 
 /// All finite numbers of a 16-bit format at once, with factors that put products on midpoints: 1/2, 3/4, and others.

@@ -1,5 +1,8 @@
 //! torch.amp.GradScaler: every trace, unscaling and scaled loss that torch itself printed, and where its scale walks to.
 
+mod common;
+
+use common::numbers::same;
 use gradchain_arith::{Real, bf16, f16};
 use gradchain_gradients::{Decision, TorchScaler};
 use serde_json::Value;
@@ -20,10 +23,6 @@ fn number(value: &Value) -> f64 {
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(number).collect()
-}
-
-fn same(a: f64, b: f64) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
 fn defaults(scale: f64) -> TorchScaler {

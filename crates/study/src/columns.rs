@@ -196,7 +196,7 @@ pub const COLUMNS: [Column; 89] = [
     result(
         "rate_log2",
         "log2 per layer",
-        "mean growth of log2 of the norm per layer, of each sample up to its last layer without a subnormal or infinite number; dead samples left out",
+        "growth of log2 of the norm over all samples, divided by their layers: of each sample those up to the first subnormal number, or else up to the last layer that is neither zero nor infinite; dead samples left out",
     ),
     result(
         "rate_stderr",
@@ -224,7 +224,7 @@ pub const COLUMNS: [Column; 89] = [
     result(
         "theory_rate_stderr",
         "log2 per layer",
-        "standard error that theory predicts for rate_log2 over as many networks",
+        "standard error that theory predicts for rate_log2 over as many networks; null for batches of more than one sample",
     ),
     result("theory_mean_ln_norm2", "1", "mean_ln_norm2 that theory predicts"),
     result("theory_var_ln_norm2", "1", "var_ln_norm2 that theory predicts"),

@@ -2,8 +2,9 @@
 //!
 //! The rule: of each weight the network as drawn (f64, and what f64 leaves off of a gain), its copy in the format, and that copy as f64 again for
 //! the reference; of each unit, sample and layer what the passes and their references keep; of each layer the headers of its vectors; of each draw
-//! what it says about its gradients. The peak of twelve measured runs was 0.96 to 1.45 times the estimate. It counts one cell: a run holds as many at
-//! once as it has threads, and what the machine has is not asked, so that a study is refused everywhere or nowhere.
+//! what it says about its gradients. The peak of twelve measured runs was 0.96 to 1.45 times the estimate. It counts one draw of one
+//! cell: a run holds as many cells at once as it has threads, and the measure `growth` as many draws of its cell. What the machine has is not asked, so
+//! that a study is refused everywhere or nowhere.
 
 use crate::cell::{Cell, Measure};
 use crate::gain::Gain;

@@ -7,6 +7,7 @@ use crate::cell::Cell;
 use crate::measure::MeasureError;
 use crate::record::{Record, Timing};
 use crate::row::Row;
+use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +48,14 @@ pub enum Outcome {
 /// Why a run failed. The records of all cells before the failing one have left.
 #[derive(Debug, Error)]
 pub enum RunError<E> {
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why.
+        source: ThreadPoolBuildError,
+    },
     /// A cell could not be measured.
     #[error("cell {id}: {source}")]
     Cell {
@@ -63,8 +72,10 @@ pub enum RunError<E> {
 /// Measures `cells` with `threads` threads and passes events to `sink`. When `stop` becomes true, the cells under way are finished, their
 /// records leave, and the run ends. `isa`, the name of the instruction set, adds timing to the records.
 ///
+/// The threads are a rayon pool of their own, which what is measured shares its own work among too: there are never more.
+///
 /// # Errors
-/// If a cell cannot be measured, or `sink` fails.
+/// If the threads cannot be started, a cell cannot be measured, or `sink` fails.
 pub fn run<E>(
     cells: &[Cell],
     measure: &MeasureFn<'_>,
@@ -73,10 +84,12 @@ pub fn run<E>(
     stop: &AtomicBool,
     mut sink: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<Outcome, RunError<E>> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    let pool = pool.map_err(|source| RunError::Threads { threads, source })?;
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
-    let work = |sender: mpsc::Sender<_>| {
+    let work = |sender: &mpsc::Sender<_>| {
         while !stop.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(cell) = cells.get(index) else { break };
@@ -89,11 +102,10 @@ pub fn run<E>(
             }
         }
     };
-    std::thread::scope(|scope| {
+    pool.in_place_scope(|scope| {
         let work = &work;
-        for sender in std::iter::repeat_n(sender, threads.clamp(1, cells.len().max(1))) {
-            scope.spawn(move || work(sender));
-        }
+        // On each thread once; the last one to end drops the sender, which ends the loop below.
+        scope.spawn_broadcast(move |_, _| work(&sender));
         let mut waiting = BTreeMap::new();
         let mut emitted = 0;
         for (index, result) in receiver {
@@ -193,6 +205,25 @@ mod tests {
         assert_eq!(one.lines().count(), 75);
         for threads in [2, 3, 7, 100] {
             assert_eq!(lines(threads), one, "{threads} threads");
+        }
+    }
+
+    /// What a cell does in parallel stays on the threads of the run.
+    #[test]
+    fn cells_share_the_threads() {
+        for threads in [1, 3] {
+            let measure = |_: &Cell| Ok(vec![Row::new().with("layer", rayon::current_num_threads())]);
+            let mut lines = Vec::new();
+            let outcome = run(&cells(5), &measure, threads, None, &AtomicBool::new(false), |event| {
+                if let Event::Records { records, .. } = event {
+                    lines.extend(records.iter().map(Record::to_json));
+                }
+                Ok::<(), ()>(())
+            });
+            assert_eq!(outcome.unwrap(), Outcome::Complete);
+            assert!(
+                lines.len() == 5 && lines.iter().all(|line| line.contains(&format!("\"layer\":{threads}")))
+            );
         }
     }
 

@@ -146,7 +146,7 @@ pub(crate) fn check_limit(what: &'static str, limit: f64) -> Result<(), Gradient
 }
 
 /// Refuses numbers that are not finite, if `policy` says so.
-fn refuse<A: Gradients>(
+pub(crate) fn refuse<A: Gradients>(
     arith: &A,
     policy: NonFinite,
     tensors: &[&mut [A::Number]],

@@ -67,7 +67,7 @@ pub fn clip_adaptively<A: Gradients>(
     if units != Units::Whole {
         check_rows("gradient", gradient.len(), width)?;
     }
-    if let Some(i) = weights.iter().position(|&w| !arith.value(w).is_finite()) {
+    if let Some(i) = arith.first_non_finite(weights) {
         let value = arith.value(weights[i]);
         return Err(GradientError::OutOfRange { what: "weight", value, allowed: "finite numbers" });
     }

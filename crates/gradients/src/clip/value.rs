@@ -1,12 +1,9 @@
 //! Clipping by value.
 
-use super::{Outcome, refuse};
-use crate::clip::policy::NonFinite;
+use super::policy::NonFinite;
+use super::{Outcome, check_limit, refuse};
 use crate::error::GradientError;
-use crate::scale::first_non_finite;
 use crate::stored::Gradients;
-
-use super::check_limit;
 
 /// What clipping by value did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +60,10 @@ pub fn clip_by_range<A: Gradients>(
         return Err(GradientError::OutOfRange { what: "high", value: high, allowed: "low to inf" });
     }
     refuse(arith, policy, tensors)?;
-    let spoiled = tensors.iter().any(|tensor| first_non_finite(arith, tensor).is_some());
+    let spoiled = || tensors.iter().any(|tensor| arith.first_non_finite(tensor).is_some());
     let all = match policy {
-        _ if !spoiled => None,
         NonFinite::Propagate | NonFinite::Error => None,
+        _ if !spoiled() => None,
         NonFinite::AllNan => Some(f64::NAN),
         NonFinite::Zero => Some(0.0),
         NonFinite::Skip => return Ok(ValueClipping { outcome: Outcome::Skipped, clipped: 0 }),

@@ -1,7 +1,7 @@
 //! torch.amp.GradScaler, bit for bit: what the scale of [`DynamicScale`](super::DynamicScale) is compared with.
 //!
-//! Formulas of PyTorch 2.15 on the CPU (`torch/amp/grad_scaler.py`, `aten/src/ATen/native/cpu/AmpGradScalerKernels.cpp`). The scale is an f32 that has no floor: overflow after overflow takes it through subnormals to 0, where it stays, and
-//! gradients are then multiplied by infinity.
+//! Formulas of PyTorch 2.15 on the CPU (`torch/amp/grad_scaler.py`, `aten/src/ATen/native/cpu/AmpGradScalerKernels.cpp`). The scale
+//! is an f32 that has no floor: overflow after overflow takes it through subnormals to 0, where it stays, and gradients are then multiplied by infinity.
 
 use super::dynamic::Decision;
 use crate::error::GradientError;

@@ -1,68 +1,8 @@
-//! Batches for the tests of the layers.
+//! What several tests share.
 
-use gradchain_arith::{Arithmetic, Isa, Native, Real};
-use gradchain_gradients::layers::{
-    Affine, NormLayer, Statistics, backward, forward, parameter_gradients, statistics,
-};
+#![allow(dead_code, reason = "each test takes what it needs")]
 
-/// A batch and what goes through the layer; all numbers are numbers of the format.
-#[derive(Clone, Debug)]
-pub(crate) struct Batch {
-    pub(crate) layer: NormLayer,
-    pub(crate) eps: f64,
-    pub(crate) width: usize,
-    pub(crate) x: Vec<f64>,
-    pub(crate) weight: Vec<f64>,
-    pub(crate) bias: Vec<f64>,
-    pub(crate) gradient: Vec<f64>,
-}
-
-pub(crate) fn native<T: Real>() -> Native<T> {
-    Native::new(Isa::PORTABLE)
-}
-
-/// Equal bits, or both NaN.
-pub(crate) fn same(a: f64, b: f64) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-pub(crate) fn assert_same(a: &[f64], b: &[f64]) {
-    assert!(a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same(a, b)), "{a:?}, not {b:?}");
-}
-
-/// What a layer makes of a batch.
-pub(crate) struct Results {
-    pub(crate) statistics: Statistics,
-    pub(crate) y: Vec<f64>,
-    pub(crate) dx: Vec<f64>,
-    pub(crate) weight_gradient: Vec<f64>,
-    pub(crate) bias_gradient: Vec<f64>,
-}
-
-pub(crate) fn run<A: Arithmetic>(arith: &A, batch: &Batch) -> Results {
-    let numbers = |values: &[f64]| values.iter().map(|&x| arith.round(x)).collect::<Vec<_>>();
-    let values = |numbers: &[A::Number]| numbers.iter().map(|&x| arith.value(x)).collect::<Vec<_>>();
-    let zeros = |n: usize| vec![arith.round(0.0); n];
-    let [x, weight, bias, gradient] =
-        [&batch.x, &batch.weight, &batch.bias, &batch.gradient].map(|values| numbers(values));
-    let statistics = statistics(arith, batch.layer, batch.eps, batch.width, &x).unwrap();
-    let (mut y, mut dx) = (zeros(x.len()), zeros(x.len()));
-    let affine = Affine { weight: Some(&weight[..]), bias: Some(&bias[..]) };
-    forward(arith, &statistics, &x, affine, &mut y).unwrap();
-    backward(arith, &statistics, &x, Some(&weight), &gradient, &mut dx).unwrap();
-    let (mut weights, mut biases) = (zeros(batch.width), zeros(batch.width));
-    parameter_gradients(arith, &statistics, &x, &gradient, &mut weights, &mut biases).unwrap();
-    Results {
-        statistics,
-        y: values(&y),
-        dx: values(&dx),
-        weight_gradient: values(&weights),
-        bias_gradient: values(&biases),
-    }
-}
-
-/// A batch without weight and bias: 1 and -0.
-pub(crate) fn plain(layer: NormLayer, eps: f64, width: usize, x: &[f64], gradient: &[f64]) -> Batch {
-    let (weight, bias) = (vec![1.0; width], vec![-0.0; width]);
-    Batch { layer, eps, width, x: x.to_vec(), weight, bias, gradient: gradient.to_vec() }
-}
+pub(crate) mod batch;
+pub(crate) mod fixture;
+pub(crate) mod numbers;
+pub(crate) mod random;

@@ -1,6 +1,6 @@
 //! Normalisation layers in 1600 bits, from their definitions alone: gradients are differences of the loss, not formulas.
 
-use crate::common::Batch;
+use crate::common::batch::Batch;
 use dashu_float::FBig;
 use dashu_float::ops::Abs;
 use dashu_float::round::mode::HalfEven;

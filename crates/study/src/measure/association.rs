@@ -12,7 +12,7 @@ use super::sample::{Sample, earliest_classes, summarise};
 use crate::cell::Cell;
 use crate::row::{Row, Value};
 use gradchain_arith::Isa;
-use gradchain_chain::{ChainArithmetic, Ends, Network, Rounded, draw_ends, round_ends};
+use gradchain_chain::{ChainArithmetic, Ends, Network, Rounded, round_ends};
 use gradchain_drift::{EventReport, Events, ProductError, Scaled, ScaledVector, Weights, compare};
 use gradchain_kernels::{Operand, Plan, evaluate};
 
@@ -37,8 +37,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
         };
         row.set("multiply_adds", count(plan.multiply_adds()));
         row.set("peak_numbers", count(plan.peak_numbers()));
-        let widths = (dimensions[dimensions.len() - 1], dimensions[1]);
-        let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
+        let ends = networks.ends(&network, number);
         let result = with_arithmetic(cell, isa, number, &Chain { cell, isa, network, ends, plan });
         samples.push(result.0);
         events.push(result.1);

@@ -10,9 +10,7 @@ use crate::gain::Gain;
 use crate::row::Row;
 use gradchain_activations::Activation;
 use gradchain_arith::{Isa, Overflow, Rounding, Subnormals, Summation, computed_format, wide_unit};
-use gradchain_chain::{
-    ChainArithmetic, Ends, Network, Rounded, Setting, Wiring, backward, draw_ends, forward, round_ends,
-};
+use gradchain_chain::{ChainArithmetic, Ends, Network, Rounded, Setting, backward, forward, round_ends};
 use gradchain_drift::{
     ErrorBound, EventReport, Events, Keep, LayerError, ReferenceStep, Scaled, ScaledVector, Weights, compare,
     cosine, reference_backward, reference_forward, sine,
@@ -92,13 +90,8 @@ fn draw_all(cell: &Cell, isa: Isa) -> Result<Drawn, MeasureError> {
     let networks = Networks::of(cell, EndWidths::of(cell))?;
     let mut drawn = Drawn::default();
     for number in 0..cell.draws {
-        let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
-        // Without layers there is no network to ask: the chain is the identity on vectors of the cell's width.
-        let widths = match network.layers.is_empty() {
-            true => (cell.width_at(0), cell.width_at(0)),
-            false => (network.inputs(), network.outputs()),
-        };
-        let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
+        let network = networks.draw(number);
+        let ends = networks.ends(&network, number);
         let chain = Chain { cell, isa, network, ends };
         let result = with_arithmetic(cell, isa, number, &chain)?;
         drawn.value = result.value;

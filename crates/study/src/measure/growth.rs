@@ -10,9 +10,7 @@ use super::prediction::predict;
 use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Format, Isa};
-use gradchain_chain::{
-    ChainArithmetic, Ends, Network, Rounded, Setting, Wiring, backward, draw_ends, forward, round_ends,
-};
+use gradchain_chain::{ChainArithmetic, Ends, Network, Rounded, Setting, backward, forward, round_ends};
 use gradchain_drift::norm;
 use rayon::prelude::*;
 
@@ -23,12 +21,8 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     let draws: Result<Vec<Vec<Sample>>, MeasureError> = (0..cell.draws)
         .into_par_iter()
         .map(|number| {
-            let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
-            let widths = match network.layers.is_empty() {
-                true => (cell.width_at(0), cell.width_at(0)),
-                false => (network.inputs(), network.outputs()),
-            };
-            let ends = draw_ends(widths, cell.batch, cell.upstream, cell.seed, number);
+            let network = networks.draw(number);
+            let ends = networks.ends(&network, number);
             with_arithmetic(cell, isa, number, &OneDraw { cell, network, ends })
         })
         .collect();
@@ -49,66 +43,70 @@ fn row_of(draws: &[Vec<Sample>]) -> Row {
     let count = all().count();
     row.set("samples", count);
     row.set("dead_fraction", all().filter(|s| s.dead).count() as f64 / count as f64);
-    let alive = |f: fn(&Sample) -> Option<f64>| {
-        let of_draw = |draw: &Vec<Sample>| draw.iter().filter_map(f).collect::<Vec<f64>>();
-        draws.iter().map(of_draw).collect::<Vec<Vec<f64>>>()
+    let of_draws = |f: &dyn Fn(&Sample) -> Option<(f64, f64)>| {
+        let of_draw = |draw: &Vec<Sample>| draw.iter().filter_map(f).collect();
+        draws.iter().map(of_draw).collect::<Vec<Vec<(f64, f64)>>>()
     };
-    let rates = alive(|s| s.rate);
-    if let Some(Estimate { mean, standard_error }) = Estimate::of(&rates) {
-        row.set("rate_log2", mean);
+    let growths = of_draws(&|s| s.growth.map(|(growth, layers)| (growth, layers as f64)));
+    if let Some(Ratio { value, standard_error }) = Ratio::of(&growths) {
+        row.set("rate_log2", value);
         row.set("rate_stderr", standard_error);
     }
-    let logarithms = alive(|s| s.ln_growth);
-    row.set("complete", logarithms.iter().flatten().count());
-    if let Some(Estimate { mean, standard_error }) = Estimate::of(&logarithms) {
+    let logarithms = of_draws(&|s| s.ln_growth.map(|x| (x, 1.0)));
+    let complete = logarithms.iter().flatten().count();
+    row.set("complete", complete);
+    if let Some(Ratio { value: mean, standard_error }) = Ratio::of(&logarithms) {
         row.set("mean_ln_norm2", mean);
         row.set("mean_stderr", standard_error);
-        let squares = |draw: &Vec<f64>| draw.iter().map(|x| (x - mean) * (x - mean)).collect::<Vec<f64>>();
-        let squares: Vec<Vec<f64>> = logarithms.iter().map(squares).collect();
-        let n = logarithms.iter().flatten().count() as f64;
-        if let Some(Estimate { mean, standard_error }) = Estimate::of(&squares)
+        let squares = of_draws(&|s| s.ln_growth.map(|x| ((x - mean) * (x - mean), 1.0)));
+        let n = complete as f64;
+        if let Some(Ratio { value, standard_error }) = Ratio::of(&squares)
             && n > 1.0
         {
-            row.set("var_ln_norm2", mean * n / (n - 1.0));
+            row.set("var_ln_norm2", value * n / (n - 1.0));
             row.set("var_stderr", standard_error);
         }
     }
     row
 }
 
-/// A mean over samples, and its standard error from the scatter of the networks' means: none where there is one network.
-struct Estimate {
-    mean: f64,
+/// A sum over samples over another one, and its standard error from the scatter of the networks: none where there is one network.
+struct Ratio {
+    value: f64,
     standard_error: Option<f64>,
 }
 
-impl Estimate {
-    /// The estimate from the samples of each network; none without samples. Sums run in the order of the draws.
-    fn of(networks: &[Vec<f64>]) -> Option<Estimate> {
-        let total: f64 = networks.iter().flatten().sum();
-        let count = networks.iter().flatten().count() as f64;
+impl Ratio {
+    /// `Σ x / Σ n` over the samples (x, n) of all networks: a mean, where every n is 1; none without samples. Sums run in the order of the draws.
+    ///
+    /// The standard error is that of the ratio estimator with networks for clusters (Cochran 1977, "Sampling techniques", section 9A): the networks that count
+    /// for more, with more samples or more layers, weigh more.
+    fn of(networks: &[Vec<(f64, f64)>]) -> Option<Ratio> {
+        let samples = || networks.iter().flatten();
+        let count: f64 = samples().map(|(_, n)| n).sum();
         if count == 0.0 {
             return None;
         }
-        let mean = total / count;
-        // A network with more samples alive counts for more: the ratio estimator of cluster sampling (Cochran 1977, section 9A).
-        let clusters: Vec<f64> = networks
+        let value = samples().map(|(x, _)| x).sum::<f64>() / count;
+        let residuals: Vec<f64> = networks
             .iter()
             .filter(|samples| !samples.is_empty())
-            .map(|samples| samples.iter().map(|x| x - mean).sum())
+            .map(|samples| samples.iter().map(|(x, n)| x - value * n).sum())
             .collect();
-        let k = clusters.len() as f64;
+        let k = residuals.len() as f64;
         let standard_error =
-            (k > 1.0).then(|| (clusters.iter().map(|x| x * x).sum::<f64>() * k / (k - 1.0)).sqrt() / count);
-        Some(Estimate { mean, standard_error })
+            (k > 1.0).then(|| (residuals.iter().map(|x| x * x).sum::<f64>() * k / (k - 1.0)).sqrt() / count);
+        Some(Ratio { value, standard_error })
     }
 }
 
 /// What one gradient did on its way.
 #[derive(Clone, Debug, Default)]
 struct Sample {
-    /// log2 of the norm at the last layer before anything left the normal range, over that at the top, for each layer passed.
-    rate: Option<f64>,
+    /// log2 of the norm over that at the top, and the layers between them: up to the first layer with a subnormal number, or the last one of a gradient that
+    /// has none and is neither zero nor infinite. The layer that ends it is of it: leaving it out would leave out what it did to the norm, in the
+    /// samples that shrank the most.
+    growth: Option<(f64, usize)>,
     /// ln of the squared norm at the bottom over that at the top, where both are finite and not zero.
     ln_growth: Option<f64>,
     /// A derivative of zero in every unit of some layer stopped the gradient; no number was subnormal before.
@@ -157,7 +155,7 @@ impl Followed {
             sample.first_subnormal = Some(passed);
         }
         if within && passed > 0 {
-            sample.rate = Some((self.now - self.top) / passed as f64);
+            sample.growth = Some((self.now - self.top, passed));
         }
     }
 
@@ -166,7 +164,7 @@ impl Followed {
         let sample = &mut self.sample;
         let complete = sample.first_infinite.is_none() && sample.first_zero.is_none() && growth.is_finite();
         sample.ln_growth = complete.then_some(2.0 * std::f64::consts::LN_2 * growth);
-        sample.rate = sample.rate.filter(|_| !sample.dead);
+        sample.growth = sample.growth.filter(|_| !sample.dead);
         self.sample
     }
 }

@@ -11,7 +11,7 @@ use crate::cell::Cell;
 use crate::row::Row;
 use gradchain_arith::{Counts, Isa};
 use gradchain_chain::{
-    ChainArithmetic, Digits, Network, Rounded, Setting, Wiring, backward, forward, weight_gradient,
+    ChainArithmetic, Digits, Network, Rounded, Setting, backward, forward, weight_gradient,
 };
 use gradchain_drift::{
     Keep, Weights, compare, norm, reference_backward, reference_forward, upstream_from_targets,
@@ -30,7 +30,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
     let networks = Networks::of(cell, EndWidths { inputs: Digits::PIXELS, outputs: Digits::CLASSES })?;
     let mut layers: Vec<Layer> = Vec::new();
     for number in 0..cell.draws {
-        let network = Network { wiring: Wiring::of(cell.remedy), ..networks.draw(number) };
+        let network = networks.draw(number);
         if network.layers.is_empty()
             || (network.inputs(), network.outputs()) != (Digits::PIXELS, Digits::CLASSES)
         {
@@ -107,17 +107,18 @@ impl WithArithmetic for OneDraw<'_> {
         let mut gradients = Vec::new();
         let mut clipped = Ok(());
         let mut weight_norms = Vec::new();
-        let mut weights = rounded.weights_from_the_last().peekable();
+        let mut weights = rounded.weights_from_the_last();
         backward(arith, &rounded, setting, Some(&trace), batch, &upstream, |step| {
             gradients.push(unscaled(step.gradient));
-            if let Some((delta, weights)) = step.delta.zip(weights.next_if(|_| step.delta.is_some())) {
-                let h = &trace.post[depth - step.passed];
-                let mut gradient = weight_gradient(arith, cell.summation, batch, delta, h);
-                if let Err(error) = clip(arith, cell.remedy, h.len() / batch, weights, &mut gradient) {
-                    clipped = Err(error);
-                }
-                weight_norms.push(norm(&unscaled(&gradient)).log2());
+            // The upstream gradient has passed no weights.
+            let Some(delta) = step.delta else { return };
+            let Some(weights) = weights.next() else { return };
+            let h = &trace.post[depth - step.passed];
+            let mut gradient = weight_gradient(arith, cell.summation, batch, delta, h);
+            if let Err(error) = clip(arith, cell.remedy, h.len() / batch, weights, &mut gradient) {
+                clipped = Err(error);
             }
+            weight_norms.push(norm(&unscaled(&gradient)).log2());
         })?;
         clipped?;
 

@@ -1,7 +1,7 @@
 //! What a cell computes: a chain in the setting of the cell, beside the reference.
 //!
-//! [`chain`] looks at whole chains, also at what a remedy does to them, [`layers`] at every layer of a network on real digits, [`association`] at chains multiplied in other orders. These compute
-//! the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
+//! [`chain`] looks at whole chains, also at what a remedy does to them, [`layers`] at every layer of a network on real digits, [`association`] at
+//! chains multiplied in other orders. These compute the same things of each gradient, a [`Sample`](sample::Sample), and sum them up over the draws alike. [`derivative`] has no chain: it looks at the
 //! slopes of an activation at single numbers; [`growth`] has no reference: it holds rates against theory. To add a measure: a file here, and the variant that the compiler
 //! then asks for in [`Measure`].
 

@@ -2,7 +2,7 @@
 
 use super::MeasureError;
 use crate::cell::{Cell, Init, NetworkFile};
-use gradchain_chain::{Draw, Network, from_safetensors};
+use gradchain_chain::{Draw, Ends, Network, Wiring, draw_ends, from_safetensors};
 
 /// The widths at the two ends of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,15 @@ impl EndWidths {
     }
 }
 
-/// The networks of a cell: one for each draw, or the one of a file for all.
-pub(super) enum Networks<'a> {
-    Drawn { cell: &'a Cell, widths: EndWidths, init: gradchain_chain::Init },
+/// The networks of a cell, wired as its remedy says.
+pub(super) struct Networks<'a> {
+    cell: &'a Cell,
+    source: Source,
+}
+
+/// Where they come from: one for each draw, or the one of a file for all.
+enum Source {
+    Drawn { widths: EndWidths, init: gradchain_chain::Init },
     Loaded(Network),
 }
 
@@ -34,18 +40,22 @@ impl<'a> Networks<'a> {
             (Some(gain), _) => Some(gain.init()),
             (None, init) => init.drawn(),
         };
-        match (drawn, &cell.init) {
-            (Some(init), _) => Ok(Networks::Drawn { cell, widths, init }),
-            (None, Init::File(file)) => load(file, cell).map(Networks::Loaded),
-            (None, _) => Err(MeasureError::Network("the cell has neither weights nor a file".to_owned())),
-        }
+        let source = match (drawn, &cell.init) {
+            (Some(init), _) => Source::Drawn { widths, init },
+            (None, Init::File(file)) => Source::Loaded(load(file, cell)?),
+            (None, _) => {
+                return Err(MeasureError::Network("the cell has neither weights nor a file".to_owned()));
+            }
+        };
+        Ok(Networks { cell, source })
     }
 
     /// The network of draw `number`.
     pub(super) fn draw(&self, number: u64) -> Network {
-        match self {
-            Networks::Loaded(network) => network.clone(),
-            Networks::Drawn { cell, widths, init } => Draw {
+        let cell = self.cell;
+        let network = match &self.source {
+            Source::Loaded(network) => network.clone(),
+            Source::Drawn { widths, init } => Draw {
                 init: *init,
                 weight_scale: cell.weight_scale,
                 bias_scale: cell.bias_scale,
@@ -62,7 +72,19 @@ impl<'a> Networks<'a> {
                 _ if t == cell.depth => widths.outputs,
                 _ => cell.width_at(t),
             }),
-        }
+        };
+        Network { wiring: Wiring::of(cell.remedy), ..network }
+    }
+
+    /// What enters `network`, that of draw `number`, at its two ends.
+    pub(super) fn ends(&self, network: &Network, number: u64) -> Ends {
+        let cell = self.cell;
+        // Without layers there is no network to ask: the chain is the identity on vectors of the cell's width.
+        let widths = match network.layers.is_empty() {
+            true => (cell.width_at(0), cell.width_at(0)),
+            false => (network.inputs(), network.outputs()),
+        };
+        draw_ends(widths, cell.batch, cell.upstream, cell.seed, number)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What theory says about the growth of the gradients of a cell, where its conditions hold.
 //!
 //! Linear, ReLU and leaky ReLU networks of one width without biases have exact laws at any width and depth. All others have mean-field theory, layer by layer
-//! from the variance that the inputs give the first one, with the first-order correction for the width; layers that normalise have the factor of the wide limit. Networks of a file, of gains, of changing
-//! widths, with an upstream gradient that is not random, or with clipped gradients have no prediction.
+//! from the variance that the inputs give the first one, with the first-order correction for the width; layers that normalise have the factor of
+//! the wide limit. Networks of a file, of gains, of changing widths, with an upstream gradient that is not random, or with clipped gradients have no prediction.
 
 use crate::cell::{Cell, Init};
 use crate::row::Row;
@@ -31,14 +31,16 @@ impl Prediction {
         self.mean / (2.0 * LN_2 * cell.depth as f64)
     }
 
-    /// Writes the prediction into the row of `cell`, for as many samples of independent networks.
+    /// Writes the prediction into the row of `cell`. What a rate scatters by is known for one sample of each network: the samples of a batch share its weights.
     pub(super) fn set(&self, row: &mut Row, cell: &Cell) {
         let layers = cell.depth as f64;
         row.set("theory_rate_log2", self.rate_log2(cell));
         row.set("theory_mean_ln_norm2", self.mean);
         if let Some(variance) = self.variance {
-            let error = (variance / cell.draws as f64).sqrt();
-            row.set("theory_rate_stderr", error / (2.0 * LN_2 * layers));
+            if cell.batch == 1 {
+                let error = (variance / cell.draws as f64).sqrt();
+                row.set("theory_rate_stderr", error / (2.0 * LN_2 * layers));
+            }
             row.set("theory_var_ln_norm2", variance);
         }
         if let Some(dead) = self.dead {
