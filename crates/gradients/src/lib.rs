@@ -17,6 +17,7 @@
 mod blocks;
 mod census;
 mod centralise;
+mod clamp;
 mod clip;
 mod error;
 mod extended;
