@@ -202,16 +202,12 @@ macro_rules! short {
             #[inline(always)]
             fn careful<S: Simd>(simd: S, factor: &Factor, numbers: &mut [$format; LANES]) -> bool {
                 let product = simd.mul_f64(simd.widen(simd.$load(numbers)), simd.splat_f64(factor.high));
-                let [low, high] = AROUND_ONE.map(
-                    #[inline(always)]
-                    |by| {
-                        let mut moved = [$format::ZERO; LANES];
-                        <$format as Real>::store_f64(simd, simd.mul_f64(product, simd.splat_f64(by)), &mut moved);
-                        moved
-                    },
-                );
-                if low.map($format::to_bits) == high.map($format::to_bits) {
-                    *numbers = low;
+                let mut moved = [[$format::ZERO; LANES]; 2];
+                for (out, by) in moved.iter_mut().zip(AROUND_ONE) {
+                    <$format as Real>::store_f64(simd, simd.mul_f64(product, simd.splat_f64(by)), out);
+                }
+                if moved[0].map($format::to_bits) == moved[1].map($format::to_bits) {
+                    *numbers = moved[0];
                     return true;
                 }
                 by_rest(
@@ -232,7 +228,11 @@ macro_rules! short {
                 let factor = simd.splat_f32(factor);
                 let [a, b] = <$format as Real>::load_two(simd, numbers);
                 // The store rounds.
-                <$format as Real>::store_two(simd, [simd.mul_f32(a, factor), simd.mul_f32(b, factor)], numbers);
+                <$format as Real>::store_two(
+                    simd,
+                    [simd.mul_f32(a, factor), simd.mul_f32(b, factor)],
+                    numbers,
+                );
             }
         }
     };
@@ -245,10 +245,8 @@ impl Multiplied for f32 {
     #[inline(always)]
     fn vector<S: Simd>(simd: S, factor: &Factor, numbers: &mut [f32; LANES]) -> bool {
         let product = simd.mul_f64(simd.widen(simd.load_f32(numbers)), simd.splat_f64(factor.high));
-        let [low, high] = AROUND_ONE.map(
-            #[inline(always)]
-            |by| simd.narrow(simd.mul_f64(product, simd.splat_f64(by))),
-        );
+        let low = simd.narrow(simd.mul_f64(product, simd.splat_f64(AROUND_ONE[0])));
+        let high = simd.narrow(simd.mul_f64(product, simd.splat_f64(AROUND_ONE[1])));
         simd.store_f32(low, numbers);
         !simd.any_differs_f32(low, high)
     }
@@ -272,11 +270,8 @@ impl Multiplied for f32 {
     #[inline(always)]
     fn product<S: Simd>(simd: S, factor: f32, numbers: &mut [f32; 2 * LANES]) {
         let factor = simd.splat_f32(factor);
-        let product = f32::load_two(simd, numbers).map(
-            #[inline(always)]
-            |x| simd.mul_f32(x, factor),
-        );
-        f32::store_two(simd, product, numbers);
+        let [a, b] = f32::load_two(simd, numbers);
+        f32::store_two(simd, [simd.mul_f32(a, factor), simd.mul_f32(b, factor)], numbers);
     }
 }
 
@@ -304,7 +299,8 @@ impl Multiplied for f64 {
         let above = simd.add_f64(product, simd.add_f64(rest, missing));
         // Zeros keep their sign.
         simd.store_f64(simd.copysign_f64(below, x), numbers);
-        let [zero, least, most] = [0.0, WITH_REST[0], WITH_REST[1]].map(|x| simd.splat_f64(x));
+        let zero = simd.splat_f64(0.0);
+        let (least, most) = (simd.splat_f64(WITH_REST[0]), simd.splat_f64(WITH_REST[1]));
         // Of a zero, the least size that is allowed.
         let size = simd.select_f64(simd.less_f64(zero, simd.abs_f64(x)), size, least);
         let outside = simd.sub_f64(size, simd.max_f64(least, simd.min_f64(most, size)));
@@ -320,11 +316,8 @@ impl Multiplied for f64 {
     #[inline(always)]
     fn product<S: Simd>(simd: S, factor: f64, numbers: &mut [f64; 2 * LANES]) {
         let factor = simd.splat_f64(factor);
-        let product = f64::load_two(simd, numbers).map(
-            #[inline(always)]
-            |x| simd.mul_f64(x, factor),
-        );
-        f64::store_two(simd, product, numbers);
+        let [a, b] = f64::load_two(simd, numbers);
+        f64::store_two(simd, [simd.mul_f64(a, factor), simd.mul_f64(b, factor)], numbers);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::blocks::sum;
 use crate::census::{counts, first_non_finite};
 use crate::clamp::{Range, clamp};
 use crate::clip::{Clipping, Scaling};
+use crate::layers::{LayerPass, all_groups, on_vectors};
 use crate::levels::{Halves, Quarters, Text, Whole};
 use crate::multiply::{multiply, multiply_by_power};
 use crate::powers::Powers;
@@ -35,6 +36,9 @@ pub trait Gradients: Arithmetic {
     /// Limits all numbers of a tensor to `low..=high` and counts those that were outside. These become the bound, at most the largest number, rounded once;
     /// number i draws its random bits from stream i. NaN stays.
     fn clamp(&self, low: f64, high: f64, numbers: &mut [Self::Number]) -> usize;
+
+    /// Does what vectors can of a pass of a [layer](crate::layers), and returns the groups, or columns of parameters, that are left to the definition.
+    fn layer_pass(&self, pass: LayerPass<'_, Self::Number>) -> Vec<usize>;
 }
 
 impl<T: Measured> Gradients for Native<T> {
@@ -64,6 +68,10 @@ impl<T: Measured> Gradients for Native<T> {
 
     fn clamp(&self, low: f64, high: f64, numbers: &mut [T]) -> usize {
         T::clamp_to(self.isa(), low, high, numbers)
+    }
+
+    fn layer_pass(&self, pass: LayerPass<'_, T>) -> Vec<usize> {
+        T::layer_pass(self.isa(), pass)
     }
 }
 
@@ -112,6 +120,10 @@ impl Gradients for Emulated {
         }
         clipped
     }
+
+    fn layer_pass(&self, pass: LayerPass<'_, f64>) -> Vec<usize> {
+        all_groups(&pass)
+    }
 }
 
 /// A stored format, f16, bf16, f32 or f64, with the passes of [`Gradients`] on the instruction set `isa`: compiled here, once.
@@ -136,6 +148,9 @@ pub trait Measured: Real {
 
     /// [`Gradients::clamp`].
     fn clamp_to(isa: Isa, low: f64, high: f64, numbers: &mut [Self]) -> usize;
+
+    /// [`Gradients::layer_pass`].
+    fn layer_pass(isa: Isa, pass: LayerPass<'_, Self>) -> Vec<usize>;
 }
 
 /// The bits of a magnitude: unsigned integers in the order of the numbers.
@@ -168,6 +183,8 @@ pub(crate) trait Bits: Real {
     fn above(self) -> Self;
     /// Gives the numbers outside of the range its bounds, and counts them; of at most 2^15 numbers. Nothing is written if there are none.
     fn clamp(numbers: &mut [Self], range: &Range<Self>) -> usize;
+    /// Whether the numbers are finite and have the same bits.
+    fn agree(a: &[Self], b: &[Self]) -> bool;
 }
 
 macro_rules! measured {
@@ -274,6 +291,16 @@ macro_rules! measured {
                 }
                 outside as usize
             }
+
+            #[inline(always)]
+            fn agree(a: &[$format], b: &[$format]) -> bool {
+                let (mut differs, mut largest): ($bits, $bits) = (0, 0);
+                for (a, b) in a.iter().zip(b) {
+                    differs |= a.to_bits() ^ b.to_bits();
+                    largest = largest.max(a.magnitude());
+                }
+                differs == 0 && largest < $infinite
+            }
         }
 
         impl Measured for $format {
@@ -304,6 +331,10 @@ macro_rules! measured {
 
             fn clamp_to(isa: Isa, low: f64, high: f64, numbers: &mut [Self]) -> usize {
                 clamp(isa, low, high, numbers)
+            }
+
+            fn layer_pass(isa: Isa, pass: LayerPass<'_, Self>) -> Vec<usize> {
+                on_vectors(isa, pass)
             }
         }
     )*};

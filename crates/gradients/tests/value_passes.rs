@@ -85,7 +85,19 @@ impl Pass for Unit {
 fn limits<T: Measured>(numbers: &[T], context: &str) {
     let (least, most) = (T::FORMAT.min_subnormal(), T::FORMAT.max());
     let third = T::round_from(1.0 / 3.0).value();
-    let limits = [0.0, least / 3.0, least, 1.5 * least, 1.0 / 3.0, third, 1.0, most, 0.99 * most, 1e300, f64::INFINITY];
+    let limits = [
+        0.0,
+        least / 3.0,
+        least,
+        1.5 * least,
+        1.0 / 3.0,
+        third,
+        1.0,
+        most,
+        0.99 * most,
+        1e300,
+        f64::INFINITY,
+    ];
     for limit in limits {
         check(Value::Limit(limit), numbers, context);
         for other in limits {
@@ -128,8 +140,7 @@ fn magnitudes<T: Measured>() {
     for span in [1_u64, 5, 30] {
         for low in [least, T::FORMAT.emin() - 3, T::FORMAT.emin() + 20, -8, 0, top + 1 - span as i32] {
             for (start, length) in [(0, 1), (1, 16), (3, 40), (5, 1100), (0, 0)] {
-                let mut numbers: Vec<T> =
-                    (0..start + length).map(|_| random.number(low, span)).collect();
+                let mut numbers: Vec<T> = (0..start + length).map(|_| random.number(low, span)).collect();
                 if length > 1 {
                     numbers[start + length / 2] = T::round_from(-0.0);
                 }

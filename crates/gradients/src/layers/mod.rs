@@ -56,10 +56,13 @@
 
 mod affine;
 mod backward;
+mod quick;
 mod statistics;
 
 pub use affine::{Affine, forward};
 pub use backward::{backward, parameter_gradients};
+pub use quick::LayerPass;
+pub(crate) use quick::{all_groups, on_vectors};
 pub use statistics::{Statistics, statistics};
 
 use crate::error::GradientError;
