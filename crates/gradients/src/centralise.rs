@@ -2,7 +2,7 @@
 
 use crate::clip::{Clipping, NonFinite, Outcome, Scaling, normalise, refuse};
 use crate::error::GradientError;
-use crate::layers::check_rows;
+use crate::layers::{Pass, check_rows};
 use crate::norm::Order;
 use crate::scale::first_non_finite;
 use crate::signed_sum::SignedSum;
@@ -33,7 +33,14 @@ pub fn centralise<A: Gradients>(
         return normalise(arith, Order::Two, policy, &mut [gradient]).map(|clipping| clipping.outcome);
     }
     let mut outcome = if spoiled { Outcome::Spoiled } else { Outcome::Kept };
-    for (i, row) in gradient.chunks_exact_mut(width.max(1)).enumerate() {
+    let mut changed = false;
+    let pass = Pass::Centre { width, numbers: &mut *gradient, changed: &mut changed };
+    let left = arith.layer_pass(pass.into());
+    if changed && !spoiled {
+        outcome = Outcome::Scaled;
+    }
+    for i in left {
+        let row = &mut gradient[i * width..][..width];
         let arith = arith.stream(i as u64);
         let mut rest = SignedSum::of(row.iter().map(|&g| -arith.value(g)));
         if let Some(special) = rest.special() {

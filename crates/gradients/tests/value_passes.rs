@@ -7,8 +7,8 @@ use common::numbers::same;
 use common::random::{Random, print_missing_isas};
 use gradchain_arith::{Emulated, Isa, Native, Rules, bf16, f16};
 use gradchain_gradients::{
-    Gradients, Measured, NonFinite, Order, clip_by_range, clip_by_value, normalise, normalise_each,
-    normalise_rms, scale, unscale,
+    Gradients, Measured, NonFinite, Order, centralise, clip_by_range, clip_by_value, normalise,
+    normalise_each, normalise_rms, scale, unscale,
 };
 use std::fmt::Debug;
 
@@ -65,6 +65,8 @@ enum Unit {
     Norm(Order),
     Rms,
     Each,
+    /// Rows of this width.
+    Centre(usize),
 }
 
 impl Pass for Unit {
@@ -72,6 +74,7 @@ impl Pass for Unit {
         let policy = NonFinite::Propagate;
         match self {
             Unit::Norm(order) => format!("{:?}", normalise(arith, order, policy, &mut [numbers])),
+            Unit::Centre(width) => format!("{:?}", centralise(arith, width, policy, numbers)),
             Unit::Rms => format!("{:?}", normalise_rms(arith, policy, &mut [numbers])),
             Unit::Each => {
                 let mut parts: Vec<&mut [A::Number]> = numbers.chunks_mut(37).collect();
@@ -128,6 +131,8 @@ fn all_16_bit_numbers() {
             check(unit, &finite, "all finite numbers");
         }
         check(Unit::Each, &finite[..5000], "numbers in order");
+        check(Unit::Centre(64), &finite[..6400], "numbers in order");
+        check(Unit::Centre(48), &numbers[..65_520], "all numbers");
     }
     all(f16::from_bits);
     all(bf16::from_bits);
@@ -151,6 +156,9 @@ fn magnitudes<T: Measured>() {
                 }
                 check(Unit::Rms, numbers, &context);
                 check(Unit::Each, numbers, &context);
+                for width in [1, 4, 5, 20, 64, length] {
+                    check(Unit::Centre(width.max(1)), &numbers[..length - length % width.max(1)], &context);
+                }
                 for e in [-1022, -160, -20, -3, 1, 15, 160, 1022, -low, least - low - 4] {
                     let power = libm::scalbn(1.0, e.clamp(-1022, 1022));
                     check(Value::Times(power), numbers, &context);

@@ -62,7 +62,7 @@ mod statistics;
 pub use affine::{Affine, forward};
 pub use backward::{backward, parameter_gradients};
 pub use quick::LayerPass;
-pub(crate) use quick::{all_groups, on_vectors};
+pub(crate) use quick::{Pass, all_groups, on_vectors};
 pub use statistics::{Statistics, statistics};
 
 use crate::error::GradientError;

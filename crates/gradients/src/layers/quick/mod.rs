@@ -23,6 +23,7 @@
 //! A vector holds numbers of one row, or numbers of neighbouring columns; the texts are the same.
 
 mod backward;
+mod centre;
 mod forward;
 mod pair;
 mod parameters;
@@ -51,7 +52,7 @@ impl<'a, N> From<Pass<'a, N>> for LayerPass<'a, N> {
 
 /// The passes; all slices have the lengths that the statistics say.
 #[derive(Debug)]
-pub(super) enum Pass<'a, N> {
+pub(crate) enum Pass<'a, N> {
     /// What is found of each group of x.
     Statistics { statistics: &'a Statistics, x: &'a [N], quick: &'a mut [Option<Quick>] },
     /// `y`.
@@ -72,6 +73,8 @@ pub(super) enum Pass<'a, N> {
         weight_gradient: &'a mut [N],
         bias_gradient: &'a mut [N],
     },
+    /// Rows less their means; whether one has changed.
+    Centre { width: usize, numbers: &'a mut [N], changed: &'a mut bool },
 }
 
 /// The groups, or columns of parameters, of a pass that leaves all to the definition.
@@ -80,6 +83,7 @@ pub(crate) fn all_groups<N>(LayerPass(pass): &LayerPass<'_, N>) -> Vec<usize> {
         Pass::Statistics { quick, .. } => quick.len(),
         Pass::Forward { statistics, .. } | Pass::Backward { statistics, .. } => statistics.len(),
         Pass::Parameters { weight_gradient, .. } => weight_gradient.len(),
+        Pass::Centre { width, numbers, .. } => numbers.len().checked_div(*width).unwrap_or(0),
     };
     (0..count).collect()
 }
@@ -87,11 +91,13 @@ pub(crate) fn all_groups<N>(LayerPass(pass): &LayerPass<'_, N>) -> Vec<usize> {
 /// Does what vectors can decide of the pass, and returns the groups, or columns of parameters, that are left to the definition.
 pub(crate) fn on_vectors<T: Bits>(isa: Isa, pass: LayerPass<'_, T>) -> Vec<usize> {
     let LayerPass(inner) = &pass;
-    let (Pass::Statistics { statistics, .. }
-    | Pass::Forward { statistics, .. }
-    | Pass::Backward { statistics, .. }
-    | Pass::Parameters { statistics, .. }) = inner;
-    let (rows, width) = (statistics.rows, statistics.width);
+    let (rows, width) = match inner {
+        Pass::Statistics { statistics, .. }
+        | Pass::Forward { statistics, .. }
+        | Pass::Backward { statistics, .. }
+        | Pass::Parameters { statistics, .. } => (statistics.rows, statistics.width),
+        Pass::Centre { width, .. } => (1, *width),
+    };
     if rows.min(width) == 0 || rows.max(width) > MOST {
         return all_groups(&pass);
     }
@@ -107,6 +113,7 @@ pub(crate) fn on_vectors<T: Bits>(isa: Isa, pass: LayerPass<'_, T>) -> Vec<usize
         Pass::Parameters { statistics, x, gradient, weight_gradient, bias_gradient } => {
             isa.run(parameters::Parameters { statistics, x, gradient, weight_gradient, bias_gradient })
         }
+        Pass::Centre { width, numbers, changed } => isa.run(centre::Centre { width, numbers, changed }),
     }
 }
 

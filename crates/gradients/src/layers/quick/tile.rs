@@ -1,9 +1,9 @@
 //! What the passes look at together: a row, vector by vector, or as many columns as a vector has lanes, row by row.
 
 use super::super::statistics::{Known, Statistics};
-use super::{LEFT_OFF, ROUNDINGS, UNDERFLOW};
 use super::pair::{self, Pair};
 use super::statistics::Quick;
+use super::{LEFT_OFF, ROUNDINGS, UNDERFLOW};
 use crate::stored::Bits;
 use gradchain_arith::{LANES, Simd};
 
@@ -216,8 +216,10 @@ pub(super) fn store<T: Bits, S: Simd>(
         let below = simd.add_f64(result.high, simd.sub_f64(result.low, error));
         (below, simd.add_f64(result.high, simd.add_f64(result.low, error)))
     } else {
-        // More than the rounding to f64 that comes first.
-        let error = simd.mul_add_f64(size, simd.splat_f64(8.0 * f64::EPSILON), error);
+        // More than the rounding to f64 that comes first, where there is any.
+        let inexact = simd.less_f64(simd.splat_f64(0.0), simd.add_f64(simd.abs_f64(result.low), error));
+        let rounding = simd.mul_f64(size, simd.splat_f64(8.0 * f64::EPSILON));
+        let error = simd.add_f64(error, simd.select_f64(inexact, rounding, error));
         (simd.sub_f64(result.high, error), simd.add_f64(result.high, error))
     };
     let below = simd.select_f64(is_zero, zero, below);
