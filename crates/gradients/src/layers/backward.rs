@@ -97,29 +97,33 @@ pub fn parameter_gradients<A: Gradients>(
         weight_gradient: &mut *weight_gradient,
         bias_gradient: &mut *bias_gradient,
     };
-    let columns = arith.layer_pass(pass.into());
-    if columns.is_empty() {
-        return Ok(());
-    }
-    let groups: Vec<Group> = (0..statistics.len()).map(|index| statistics.defined(arith, index, x)).collect();
-    for j in columns {
+    let (weights, biases): (Vec<usize>, Vec<usize>) =
+        arith.layer_pass(pass.into()).into_iter().partition(|left| *left < width);
+    let groups: Vec<Group> = match weights.is_empty() {
+        true => Vec::new(),
+        false => (0..statistics.len()).map(|index| statistics.defined(arith, index, x)).collect(),
+    };
+    let column = |j: usize| (0..rows).map(move |i| (i, arith.value(gradient[i * width + j])));
+    for j in weights {
         let group_at = |i: usize| &groups[statistics.group_at(i, j)];
-        let stream = |which: u64| arith.stream(which).stream(j as u64);
-        let column = (0..rows).map(|i| (i, arith.value(gradient[i * width + j])));
-        let finite = column.clone().all(|(i, g)| g.is_finite() && group_at(i).state == State::Finite);
+        let stream = arith.stream(0).stream(j as u64);
+        let finite = column(j).all(|(i, g)| g.is_finite() && group_at(i).state == State::Finite);
         weight_gradient[j] = if finite {
-            let terms = column.clone().map(|(i, g)| {
+            let terms = column(j).map(|(i, g)| {
                 let normalised = group_at(i).normalised(arith.value(x[i * width + j]));
                 normalised.times(Extended::from_f64(g))
             });
-            terms.fold(Extended::ZERO, Extended::plus).round(&stream(0))
+            terms.fold(Extended::ZERO, Extended::plus).round(&stream)
         } else {
-            stream(0).round(f64::NAN)
+            stream.round(f64::NAN)
         };
-        let mut sum = SignedSum::of(column.map(|(_, g)| g));
+    }
+    for j in biases.into_iter().map(|left| left - width) {
+        let stream = arith.stream(1).stream(j as u64);
+        let mut sum = SignedSum::of(column(j).map(|(_, g)| g));
         bias_gradient[j] = match sum.special() {
-            Some(special) => stream(1).round(special),
-            None => sum.leading().round(&stream(1)),
+            Some(special) => stream.round(special),
+            None => sum.leading().round(&stream),
         };
     }
     Ok(())

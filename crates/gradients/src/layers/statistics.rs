@@ -80,10 +80,17 @@ pub fn statistics<A: Gradients>(
     let mut quick = vec![None; if layer.is_over_columns() { width } else { rows }];
     arith.layer_pass(Pass::Statistics { statistics: &statistics, x, quick: &mut quick }.into());
     let known = |(index, quick): (usize, Option<Quick>)| match quick {
-        Some(quick) => Known::Quick(quick),
+        Some(mut quick) => {
+            if quick.nearest.is_none() {
+                let group = statistics.defined(arith, index, x);
+                quick.nearest = Some([group.mean(), group.spread.to_nearest()]);
+            }
+            Known::Quick(quick)
+        }
         None => Known::Defined(statistics.defined(arith, index, x)),
     };
-    statistics.groups = quick.into_iter().enumerate().map(known).collect();
+    let groups = quick.into_iter().enumerate().map(known).collect();
+    statistics.groups = groups;
     Ok(statistics)
 }
 
@@ -109,10 +116,8 @@ impl Statistics {
     /// If there is no such group.
     pub fn mean(&self, index: usize) -> f64 {
         match &self.groups[index] {
-            Known::Quick(quick) => quick.rounded()[0],
-            Known::Defined(group) => {
-                group.number(group.sum[0].plus(group.sum[1]).divided_by(group.count), 0.0)
-            }
+            Known::Quick(quick) => quick.nearest.map_or(f64::NAN, |[mean, _]| mean),
+            Known::Defined(group) => group.mean(),
         }
     }
 
@@ -123,7 +128,7 @@ impl Statistics {
     /// If there is no such group.
     pub fn variance(&self, index: usize) -> f64 {
         match &self.groups[index] {
-            Known::Quick(quick) => quick.rounded()[1],
+            Known::Quick(quick) => quick.nearest.map_or(f64::NAN, |[_, spread]| spread),
             Known::Defined(group) => group.number(group.spread, f64::INFINITY),
         }
     }
@@ -135,7 +140,7 @@ impl Statistics {
     /// If there is no such group.
     pub fn factor(&self, index: usize) -> f64 {
         match &self.groups[index] {
-            Known::Quick(quick) => quick.rounded()[2],
+            Known::Quick(quick) => quick.nearest_factor(),
             Known::Defined(group) => group.number(group.factor, 0.0),
         }
     }
@@ -227,6 +232,11 @@ impl Group {
     #[inline]
     pub(super) fn normalised(&self, x: f64) -> Extended {
         self.deviation(x).times(self.rate).settled()
+    }
+
+    /// The mean rounded to f64.
+    fn mean(&self) -> f64 {
+        self.number(self.sum[0].plus(self.sum[1]).divided_by(self.count), 0.0)
     }
 
     /// `finite`, or what stands for it.

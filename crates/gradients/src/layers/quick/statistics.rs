@@ -11,10 +11,10 @@ use gradchain_arith::{LANES, Simd, WithSimd};
 /// What vectors know of a group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quick {
-    /// The mean; the upper part is the nearest f64. 0 where nothing is centred.
+    /// The mean; 0 where nothing is centred.
     pub(super) mean: Pair<f64>,
-    /// The variance, the mean square or the sum of squares: the nearest f64.
-    pub(super) spread: f64,
+    /// The mean, and the variance, the mean square or the sum of squares, rounded to f64; none where that is not certain.
+    pub(crate) nearest: Option<[f64; 2]>,
     /// 1 over the divisor; the upper part is the nearest f64.
     pub(super) factor: Pair<f64>,
     /// What a deviation is off by, beside a part of itself.
@@ -26,9 +26,9 @@ pub(crate) struct Quick {
 }
 
 impl Quick {
-    /// The mean, the spread and the factor, each rounded to f64.
-    pub(crate) fn rounded(&self) -> [f64; 3] {
-        [self.mean.high, self.spread, self.factor.high]
+    /// The factor rounded to f64.
+    pub(crate) fn nearest_factor(&self) -> f64 {
+        self.factor.high
     }
 
     /// A group of so many numbers with this mean, which is off by at most `absolute`, and this sum of squares of deviations.
@@ -56,10 +56,10 @@ impl Quick {
         }
         let factor = square.reciprocal_root();
         let relative = off + ROUNDINGS;
-        mean.nearest(absolute)?;
         factor.nearest(2.0 * relative * factor.high)?;
-        let spread = spread.nearest(2.0 * (off + ROUNDINGS) * spread.high)?;
-        Some(Quick { mean, spread, factor, absolute, relative, varies })
+        let nearest = mean.nearest(absolute).zip(spread.nearest(2.0 * (off + ROUNDINGS) * spread.high));
+        let nearest = nearest.map(|(mean, spread)| [mean, spread]);
+        Some(Quick { mean, nearest, factor, absolute, relative, varies })
     }
 }
 
