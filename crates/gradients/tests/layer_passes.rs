@@ -86,7 +86,7 @@ fn specials<T: Measured>() {
     let sizes = [(rows, width), (rows, width), (1, width), (1, width)];
     let plain = sizes.map(|size| draw::<T>(&mut random, size, -3, 4, 0.0));
     let half_zeros = |values: &[f64]| -> Vec<f64> {
-        let zero = |i: usize| if i % 3 == 0 { 0.0 } else { -0.0 };
+        let zero = |i: usize| if i.is_multiple_of(3) { 0.0 } else { -0.0 };
         values.iter().enumerate().map(|(i, &x)| if x < 0.0 { zero(i) } else { x }).collect()
     };
     for layer in NormLayer::ALL {
