@@ -5,7 +5,10 @@ use crate::contest::{Contest, Entrant, Limit, Role, Unit};
 use crate::data::{Aligned, numbers};
 use crate::works::FORMATS;
 use gradchain_arith::{Isa, Native, bf16, f16};
-use gradchain_gradients::{Measured, NonFinite, Order, clip_by_norm, norm};
+use gradchain_gradients::layers::{Affine, NormLayer, backward, forward, statistics};
+use gradchain_gradients::{
+    Measured, NonFinite, Order, clip_by_norm, clip_by_value, norm, normalise, normalise_rms, scale,
+};
 use ndarray::ArrayView1;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,12 +16,21 @@ use std::sync::Arc;
 /// Numbers of the gradient: larger than every cache but that of f16 and bf16 on large machines.
 pub const NUMBERS: usize = 10_000_000;
 /// What is done.
-pub const REMEDIES: [Remedied; 4] = [
+pub const REMEDIES: [Remedied; 9] = [
     Remedied::Norm { tensors: 1 },
     Remedied::Norm { tensors: 100 },
     Remedied::ClipKept,
     Remedied::ClipScaled,
+    Remedied::ClipValue,
+    Remedied::Scale,
+    Remedied::Normalise,
+    Remedied::LayerForward,
+    Remedied::LayerBackward,
 ];
+/// Numbers of a row of the layers.
+const WIDTH: usize = 1000;
+/// The ε of the layers.
+const EPSILON: f64 = 1e-5;
 
 /// What is done with the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +44,16 @@ pub enum Remedied {
     ClipKept,
     /// Clipping by a norm that is: the norm, and every number multiplied.
     ClipScaled,
+    /// Clipping by value, with some numbers outside in every block.
+    ClipValue,
+    /// Multiplication with a power of two.
+    Scale,
+    /// Division by the largest magnitude and by the root mean square in turn.
+    Normalise,
+    /// LayerNorm of rows: statistics, and x̂.
+    LayerForward,
+    /// LayerNorm of rows: statistics, and dL/dx.
+    LayerBackward,
 }
 
 impl Remedied {
@@ -41,6 +63,11 @@ impl Remedied {
             Remedied::Norm { tensors } => format!("norm{tensors}"),
             Remedied::ClipKept => "clip-kept".to_owned(),
             Remedied::ClipScaled => "clip-scaled".to_owned(),
+            Remedied::ClipValue => "clip-value".to_owned(),
+            Remedied::Scale => "scale".to_owned(),
+            Remedied::Normalise => "normalise".to_owned(),
+            Remedied::LayerForward => "layer-forward".to_owned(),
+            Remedied::LayerBackward => "layer-backward".to_owned(),
         }
     }
 }
@@ -67,10 +94,42 @@ trait Looped: Measured + bytemuck::Pod {
     fn norm(numbers: &[Self]) -> f64;
     /// Every number times the factor.
     fn scale(numbers: &mut [Self], factor: f64);
+    /// Every number limited to a magnitude.
+    fn clamp(numbers: &mut [Self], limit: f64);
+    /// x̂ of LayerNorm, of one row.
+    fn layer_forward(x: &[Self], out: &mut [Self]);
+    /// dL/dx of LayerNorm, of one row.
+    fn layer_backward(x: &[Self], gradient: &[Self], out: &mut [Self]);
     /// The two norm by ndarray's dot product, where that is not slower than the loop by orders of magnitude.
     fn dot(_numbers: &[Self]) -> Option<f64> {
         None
     }
+}
+
+/// The loops over the rows of LayerNorm, in the format that is computed in.
+macro_rules! layer_loops {
+    ($computed:ident, $to:expr, $from:expr) => {
+        fn layer_forward(x: &[Self], out: &mut [Self]) {
+            let n = x.len() as $computed;
+            let mean = x.iter().map($to).sum::<$computed>() / n;
+            let squares: $computed = x.iter().map(|x| ($to(x) - mean) * ($to(x) - mean)).sum();
+            let factor = 1.0 / (squares / n + EPSILON as $computed).sqrt();
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = $from(($to(x) - mean) * factor));
+        }
+
+        fn layer_backward(x: &[Self], gradient: &[Self], out: &mut [Self]) {
+            let n = x.len() as $computed;
+            let mean = x.iter().map($to).sum::<$computed>() / n;
+            let squares: $computed = x.iter().map(|x| ($to(x) - mean) * ($to(x) - mean)).sum();
+            let factor = 1.0 / (squares / n + EPSILON as $computed).sqrt();
+            let shift = gradient.iter().map($to).sum::<$computed>() / n;
+            let terms = x.iter().zip(gradient).map(|(x, g)| ($to(x) - mean) * factor * $to(g));
+            let slope = terms.sum::<$computed>() / n;
+            for ((out, x), g) in out.iter_mut().zip(x).zip(gradient) {
+                *out = $from(factor * ($to(g) - shift - ($to(x) - mean) * factor * slope));
+            }
+        }
+    };
 }
 
 macro_rules! half_loops {
@@ -85,6 +144,13 @@ macro_rules! half_loops {
             fn scale(numbers: &mut [$format], factor: f64) {
                 numbers.iter_mut().for_each(|x| *x = $format::from_f32(x.to_f32() * factor as f32));
             }
+
+            fn clamp(numbers: &mut [$format], limit: f64) {
+                let limit = limit as f32;
+                numbers.iter_mut().for_each(|x| *x = $format::from_f32(x.to_f32().clamp(-limit, limit)));
+            }
+
+            layer_loops!(f32, |x: &$format| x.to_f32(), $format::from_f32);
         }
     )*};
 }
@@ -101,6 +167,13 @@ macro_rules! float_loops {
             fn scale(numbers: &mut [$format], factor: f64) {
                 numbers.iter_mut().for_each(|x| *x *= factor as $format);
             }
+
+            fn clamp(numbers: &mut [$format], limit: f64) {
+                let limit = limit as $format;
+                numbers.iter_mut().for_each(|x| *x = x.clamp(-limit, limit));
+            }
+
+            layer_loops!($format, |x: &$format| *x, $format::from);
 
             fn dot(numbers: &[$format]) -> Option<f64> {
                 let view = ArrayView1::from(numbers);
@@ -124,6 +197,8 @@ fn contest_of<T: Looped>(isa: Isa, what: Remedied) -> Contest {
         Remedied::Norm { tensors } => norms(isa, &gradient, tensors),
         Remedied::ClipKept => clips(isa, &gradient, 2.0),
         Remedied::ClipScaled => clips(isa, &gradient, 0.9999),
+        Remedied::ClipValue | Remedied::Scale | Remedied::Normalise => changes(isa, &gradient, what),
+        Remedied::LayerForward | Remedied::LayerBackward => layers(isa, &gradient, what),
     };
     Contest { id, unit: Unit::Bytes, amount: bytes, entrants }
 }
@@ -189,6 +264,85 @@ fn clips<T: Looped>(isa: Isa, gradient: &Arc<Aligned<T>>, part: f64) -> Vec<Entr
         limit = part * if part < 1.0 { norm.min(limit) } else { norm };
     };
     entrants.push(Entrant { role: Role::Peer, name: T::LOOP.to_owned(), call: Box::new(call) });
+    entrants
+}
+
+/// What changes the numbers in place, call after call.
+fn changes<T: Looped>(isa: Isa, gradient: &Arc<Aligned<T>>, what: Remedied) -> Vec<Entrant> {
+    let mut entrants = copies(isa, gradient);
+    let arith = Native::<T>::new(isa);
+    for role in [Role::Ours, Role::Peer] {
+        let mut numbers = Aligned::zeros(NUMBERS);
+        numbers.as_mut_slice().copy_from_slice(gradient.as_slice());
+        let mut calls = 0;
+        let call = move || {
+            let numbers = black_box(numbers.as_mut_slice());
+            calls += 1;
+            // A little less each time, so that there is something to clip.
+            let limit = 2.0 * SPREAD * libm::exp2(-f64::from(calls) / 1024.0);
+            let power = if calls % 2 == 0 { 2.0 } else { 0.5 };
+            match (role, what) {
+                (Role::Ours, Remedied::ClipValue) => {
+                    black_box(clip_by_value(&arith, limit, numbers).expect("the limit is positive"));
+                }
+                (Role::Ours, Remedied::Scale) => scale(&arith, power, numbers).expect("a power of two"),
+                (Role::Ours, _) if calls % 2 == 0 => {
+                    let clipping = normalise(&arith, Order::Infinity, NonFinite::Error, &mut [numbers]);
+                    black_box(clipping.expect("numbers are finite"));
+                }
+                (Role::Ours, _) => {
+                    let clipping = normalise_rms(&arith, NonFinite::Error, &mut [numbers]);
+                    black_box(clipping.expect("numbers are finite"));
+                }
+                (_, Remedied::ClipValue) => T::clamp(numbers, limit),
+                (_, Remedied::Scale) => T::scale(numbers, power),
+                (_, _) => {
+                    // Either way a sum or a maximum, and a product.
+                    let root = T::norm(numbers) / (NUMBERS as f64).sqrt();
+                    T::scale(numbers, power / root);
+                }
+            }
+        };
+        let name = if role == Role::Ours { "ours" } else { T::LOOP };
+        entrants.push(Entrant { role, name: name.to_owned(), call: Box::new(call) });
+    }
+    entrants
+}
+
+/// LayerNorm over rows.
+fn layers<T: Looped>(isa: Isa, gradient: &Arc<Aligned<T>>, what: Remedied) -> Vec<Entrant> {
+    let mut entrants = copies(isa, gradient);
+    let arith = Native::<T>::new(isa);
+    let fits = "the gradient is whole rows";
+    let x = Arc::new(numbers::<T>(NUMBERS, 2, 1.0));
+    for role in [Role::Ours, Role::Peer] {
+        let (x, gradient) = (Arc::clone(&x), Arc::clone(gradient));
+        let mut out = Aligned::zeros(NUMBERS);
+        let call = move || {
+            let gradient = black_box(gradient.as_slice());
+            let (x, out) = (black_box(x.as_slice()), black_box(out.as_mut_slice()));
+            match (role, what) {
+                (Role::Ours, _) => {
+                    let statistics = statistics(&arith, NormLayer::LayerNorm, EPSILON, WIDTH, x).expect(fits);
+                    if what == Remedied::LayerForward {
+                        forward(&arith, &statistics, x, Affine::NONE, out).expect(fits);
+                    } else {
+                        backward(&arith, &statistics, x, None, gradient, out).expect(fits);
+                    }
+                }
+                (_, Remedied::LayerForward) => {
+                    let rows = x.chunks(WIDTH).zip(out.chunks_mut(WIDTH));
+                    rows.for_each(|(x, out)| T::layer_forward(x, out));
+                }
+                (_, _) => {
+                    let rows = x.chunks(WIDTH).zip(gradient.chunks(WIDTH)).zip(out.chunks_mut(WIDTH));
+                    rows.for_each(|((x, gradient), out)| T::layer_backward(x, gradient, out));
+                }
+            }
+        };
+        let name = if role == Role::Ours { "ours" } else { T::LOOP };
+        entrants.push(Entrant { role, name: name.to_owned(), call: Box::new(call) });
+    }
     entrants
 }
 

@@ -158,7 +158,7 @@ struct Normalised<N> {
 
 impl<N: Copy> Normalised<N> {
     /// Replaces `z` by its normalised numbers.
-    fn of<A: Arithmetic<Number = N>>(arith: &A, kind: NormLayer, width: usize, z: &mut [N]) -> Normalised<N> {
+    fn of<A: Gradients<Number = N>>(arith: &A, kind: NormLayer, width: usize, z: &mut [N]) -> Normalised<N> {
         let fits = "a batch is whole rows, and epsilon is positive";
         let kept = z.to_vec();
         let statistics = statistics(arith, kind, Wiring::EPSILON, width, &kept).expect(fits);

@@ -3,11 +3,11 @@
 //! `cargo run -p gradchain-gradients --example normalisation`
 
 use gradchain_arith::{Arithmetic, Isa, Native, Real, f16};
-use gradchain_gradients::GradientError;
 use gradchain_gradients::layers::{Affine, NormLayer, forward, statistics};
+use gradchain_gradients::{GradientError, Measured};
 
 /// The first numbers of x̂.
-fn normalised<T: Real>(layer: NormLayer, eps: f64, x: &[T]) -> Result<Vec<f64>, GradientError> {
+fn normalised<T: Measured>(layer: NormLayer, eps: f64, x: &[T]) -> Result<Vec<f64>, GradientError> {
     let arith = Native::<T>::new(Isa::PORTABLE);
     let statistics = statistics(&arith, layer, eps, x.len(), x)?;
     let mut y = vec![T::default(); x.len()];

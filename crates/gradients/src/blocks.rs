@@ -1,16 +1,15 @@
 //! Sums of long tensors: exact, a block at a time, and on several threads.
 //!
-//! The accumulators of [`levels`](crate::levels) take a block in one look, on the grid that fitted the block before. If in the end they cannot prove the sum exact, because
+//! The accumulators of [`levels`](crate::levels) and [`singles`](crate::singles) take a block in one look, on the grid that fitted the block before. If in the end they cannot prove the sum exact, because
 //! numbers were too large or too small for the grid, nothing of it is used: the block is taken in windows of magnitudes, from the largest down, each so narrow
 //! that its grid is certain to fit, and the last few numbers one by one. So every number is added exactly, and how fast depends on how many magnitudes a
 //! block holds: in ordinary gradients one block of a hundred is taken twice.
 
-use crate::levels::{Grid, Pass, Taken, Text};
+use crate::levels::{Grid, Taken, Text};
 use crate::stored::Bits;
 use crate::sum::{Sum, Terms};
 use crate::threads::{NUMBERS_FOR_A_THREAD, on_threads};
 use gradchain_arith::{Isa, LANES, Simd, WithSimd};
-use std::marker::PhantomData;
 
 /// The sum of the terms of `tensors`, on the threads of the current rayon pool: sums are exact, so that no bit depends on where they are cut.
 pub(crate) fn sum<T: Bits>(isa: Isa, terms: Terms, tensors: &[&[T]]) -> Sum {
@@ -38,17 +37,22 @@ const FEW: usize = 24;
 /// After as many windows the rest of a block is added one by one.
 const MOST_WINDOWS: usize = 8;
 
-/// Where a text stands after a block: with the grid that may fit the next one.
+/// Which text took the last block, with the grid that may fit the next one.
 enum State<T: Bits> {
     /// The text itself.
     Narrow(Fitting<T>),
     /// Its wide one.
     Wide(Fitting<T>),
+    /// The wide one of that, where it has one.
+    Widest(Fitting<T>),
     /// The last block had too many magnitudes for one grid, or there was none.
     Unknown,
 }
 
-fn add_blocks<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
+/// The text for windows.
+type Widest<T, X> = <<X as Text<T>>::Wide as Text<T>>::Wide;
+
+fn add_blocks<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
     let mut state = State::Unknown;
     for block in numbers.chunks(T::BLOCK) {
         if block.len() < FEW {
@@ -59,47 +63,84 @@ fn add_blocks<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, numbers: &[T]) {
     }
 }
 
-fn add_block<T: Bits, X: Text>(isa: Isa, sum: &mut Sum, block: &[T], state: State<T>) -> State<T> {
-    let first = match state {
-        State::Narrow(fitting) => {
-            let taken = take::<T, X>(isa, block, fitting.grid);
-            if taken.fits && fitting.holds(isa, block, taken.least) {
-                add_taken::<T, X>(sum, fitting.grid, &taken);
-                return State::Narrow(fitting.after::<X>(&taken));
-            }
-            // A lane of the wide text takes twice as much, and its terms are rounded.
-            let more = if X::LEVELS < X::Wide::LEVELS { 2 } else { 0 };
-            taken.fits.then(|| Fitting::of::<X::Wide>(Grid { k: fitting.grid.k + more, ..fitting.grid }))
+fn add_block<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, block: &[T], mut state: State<T>) -> State<T> {
+    // The grid of the first window.
+    let mut first = None;
+    if let State::Narrow(fitting) = state {
+        match on_grid::<T, X>(isa, sum, block, fitting) {
+            Tried::Added(next, _) => return next.map_or(State::Unknown, State::Narrow),
+            Tried::Refused(wider) if X::Wide::NARROW => state = wider.map_or(State::Unknown, State::Wide),
+            Tried::Refused(wider) => first = wider,
         }
-        State::Wide(fitting) => {
-            let taken = take::<T, X::Wide>(isa, block, fitting.grid);
-            if taken.fits && fitting.holds(isa, block, taken.least) {
-                add_taken::<T, X::Wide>(sum, fitting.grid, &taken);
-                return back::<T, X>(isa, block, fitting.after::<X::Wide>(&taken), taken.least);
+    }
+    if let State::Wide(fitting) = state {
+        match on_grid::<T, X::Wide>(isa, sum, block, fitting) {
+            Tried::Added(None, _) => return State::Unknown,
+            Tried::Added(Some(next), least) => {
+                return back::<T, X>(isa, block, next, least).map_or(State::Wide(next), State::Narrow);
             }
-            taken.fits.then_some(fitting)
+            Tried::Refused(wider) => first = wider,
         }
-        State::Unknown => None,
-    };
-    in_windows::<T, X::Wide>(isa, sum, block, first).map_or(State::Unknown, State::Wide)
+    }
+    if let State::Widest(fitting) = state {
+        match on_grid::<T, Widest<T, X>>(isa, sum, block, fitting) {
+            Tried::Added(None, _) => return State::Unknown,
+            Tried::Added(Some(next), least) => {
+                let back = back::<T, X::Wide>(isa, block, next, least);
+                return back.map_or(State::Widest(next), State::Wide);
+            }
+            Tried::Refused(same) => first = same,
+        }
+    }
+    let next = in_windows::<T, Widest<T, X>>(isa, sum, block, first);
+    next.map_or(State::Unknown, if X::Wide::NARROW { State::Widest } else { State::Wide })
+}
+
+/// What became of a block on a grid.
+enum Tried<T: Bits> {
+    /// It was added: the grid that may fit the next one, and the least magnitude.
+    Added(Option<Fitting<T>>, T::Magnitude),
+    /// Nothing was added: the grid of the wide text that no number is too large for, if that is known.
+    Refused(Option<Fitting<T>>),
+}
+
+/// Adds the block if the grid holds it.
+fn on_grid<T: Bits, X: Text<T>>(isa: Isa, sum: &mut Sum, block: &[T], fitting: Fitting<T>) -> Tried<T> {
+    let taken = take::<T, X>(isa, block, fitting.grid);
+    if taken.fits && fitting.holds(isa, block, taken.least) {
+        add_taken::<T, X>(sum, fitting.grid, &taken);
+        return Tried::Added(fitting.after::<X>(&taken), taken.least);
+    }
+    // A lane of the wide text may take the terms of all sets, and they are rounded.
+    let more = if X::NARROW { sets_to_wide::<T, X>().max(0) + 1 } else { 0 };
+    let wide = Grid { k: fitting.grid.k + more, ..fitting.grid };
+    Tried::Refused(taken.fits.then(|| Fitting::of::<X::Wide>(wide)))
 }
 
 /// Back to the narrow text, if it had held the block with two binades to spare.
-fn back<T: Bits, X: Text>(isa: Isa, block: &[T], wide: Fitting<T>, least: T::Magnitude) -> State<T> {
-    if X::LEVELS == X::Wide::LEVELS {
-        return State::Narrow(wide);
+fn back<T: Bits, X: Text<T>>(
+    isa: Isa,
+    block: &[T],
+    wide: Fitting<T>,
+    least: T::Magnitude,
+) -> Option<Fitting<T>> {
+    if !X::NARROW {
+        return Some(wide);
     }
     let Grid { k, scale } = wide.grid;
-    if Fitting::of::<X>(Grid { k: k + 3, scale }).holds(isa, block, least) {
-        State::Narrow(Fitting::of::<X>(Grid { k: k - 1, scale }))
-    } else {
-        State::Wide(wide)
-    }
+    let k = k - sets_to_wide::<T, X>();
+    let held = Fitting::of::<X>(Grid { k: k + 4, scale }).holds(isa, block, least);
+    held.then(|| Fitting::of::<X>(Grid { k, scale }))
 }
 
 /// The binary logarithm of the terms that a lane takes of a block.
-const fn adds<T: Bits, X: Text>() -> i32 {
+const fn adds<T: Bits, X: Text<T>>() -> i32 {
     (T::BLOCK / (X::SETS * LANES)).ilog2() as i32
+}
+
+/// The binary logarithm of how many more terms a lane of the wide text takes.
+const fn sets_to_wide<T: Bits, X: Text<T>>() -> i32 {
+    adds::<T, X::Wide>() - adds::<T, X>()
 }
 
 /// A grid, and the least magnitude of a number, but zero, that a text adds exactly on it.
@@ -110,7 +151,7 @@ struct Fitting<T: Bits> {
 }
 
 impl<T: Bits> Fitting<T> {
-    fn of<X: Text>(grid: Grid) -> Fitting<T> {
+    fn of<X: Text<T>>(grid: Grid) -> Fitting<T> {
         let least = |precision| X::least_exponent(grid.k, adds::<T, X>(), precision) - grid.scale;
         let floor = if least(1) <= T::FORMAT.min_exponent() {
             T::ZERO
@@ -127,18 +168,22 @@ impl<T: Bits> Fitting<T> {
     }
 
     /// The grid for the next block: where this one is, as long as its accumulators get at most two bits too few, or else so that they would have left one
-    /// bit free.
-    fn after<X: Text>(self, taken: &Taken<T::Magnitude>) -> Fitting<T> {
+    /// bit free. None where the last accumulator would not be a normal f64 number: numbers have become so small that they need another scale.
+    fn after<X: Text<T>>(self, taken: &Taken<T::Magnitude>) -> Option<Fitting<T>> {
         if taken.bits >= 50 || taken.bits == 0 {
-            return self;
+            return Some(self);
         }
-        Fitting::of::<X>(Grid { k: self.grid.k - 51 + taken.bits, ..self.grid })
+        let k = self.grid.k - 51 + taken.bits;
+        (k >= LEAST_K).then(|| Fitting::of::<X>(Grid { k, ..self.grid }))
     }
 }
 
+/// All accumulators of all texts are normal numbers down to this k.
+const LEAST_K: i32 = -800;
+
 /// Adds the block, a window of magnitudes after the other, and says which grid may fit the next one. `first` is the grid of the first window, if it is known that
 /// no number is too large for it.
-fn in_windows<T: Bits, X: Text>(
+fn in_windows<T: Bits, X: Text<T>>(
     isa: Isa,
     sum: &mut Sum,
     block: &[T],
@@ -151,7 +196,12 @@ fn in_windows<T: Bits, X: Text>(
             Some(fitting) if window == 0 => fitting,
             _ => {
                 let (largest, count) = isa.run(Extreme { numbers: block, below });
-                if count < FEW || window == MOST_WINDOWS || largest >= T::INFINITE {
+                if largest >= T::INFINITE {
+                    // Infinite or, with a NaN, which is larger, NaN, whatever the other numbers are.
+                    sum.add(T::of(largest));
+                    break;
+                }
+                if count < FEW || window == MOST_WINDOWS {
                     isa.run(Rest { numbers: block, below, sum });
                     break;
                 }
@@ -168,7 +218,7 @@ fn in_windows<T: Bits, X: Text>(
         assert!(taken.fits, "a window of numbers too large for its grid");
         add_taken::<T, X>(sum, grid, &taken);
         // A block of several windows does not fit on the grid of the first.
-        next = (window == 0).then(|| fitting.after::<X>(&taken));
+        next = fitting.after::<X>(&taken).filter(|_| window == 0);
         if whole {
             break;
         }
@@ -178,7 +228,7 @@ fn in_windows<T: Bits, X: Text>(
 }
 
 /// A grid that is certain to hold a block of numbers below `2^(exponent + 1)`.
-fn grid_for<T: Bits, X: Text>(exponent: i32) -> Grid {
+fn grid_for<T: Bits, X: Text<T>>(exponent: i32) -> Grid {
     // Squares of f64 would leave f64: the largest number becomes one of 2^-51, for which the factor is an f64 number whatever the exponent.
     let scale = if T::FORMAT.precision() == 53 { -51 - exponent } else { 0 };
     let bound = exponent + 1 + scale;
@@ -189,7 +239,7 @@ fn grid_for<T: Bits, X: Text>(exponent: i32) -> Grid {
 
 /// What the accumulators take of the numbers with `from <= |x| < below`.
 #[inline(never)]
-fn take_window<T: Bits, X: Text>(
+fn take_window<T: Bits, X: Text<T>>(
     isa: Isa,
     numbers: &[T],
     grid: Grid,
@@ -201,12 +251,12 @@ fn take_window<T: Bits, X: Text>(
     take::<T, X>(isa, &kept, grid)
 }
 
-fn take<T: Bits, X: Text>(isa: Isa, numbers: &[T], grid: Grid) -> Taken<T::Magnitude> {
-    isa.run(Pass { numbers, grid, c: adds::<T, X>(), text: PhantomData::<X> })
+fn take<T: Bits, X: Text<T>>(isa: Isa, numbers: &[T], grid: Grid) -> Taken<T::Magnitude> {
+    X::take(isa, numbers, grid, adds::<T, X>())
 }
 
 /// Adds what the accumulators took.
-fn add_taken<T: Bits, X: Text>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magnitude>) {
+fn add_taken<T: Bits, X: Text<T>>(sum: &mut Sum, grid: Grid, taken: &Taken<T::Magnitude>) {
     // The bits of an accumulator that starts at 2^e are units of 2^(e-52).
     let exponents = X::exponents(grid.k, adds::<T, X>());
     let scale = if X::SQUARE { 2 * grid.scale } else { grid.scale };
@@ -338,6 +388,7 @@ fn exponent_of(x: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::levels::{Halves, Quarters, Whole};
     use gradchain_arith::{bf16, f16};
 
     struct Random(u64);
@@ -367,7 +418,7 @@ mod tests {
     /// Ordinary gradients take the fast way: of 200 blocks at most one of ten is looked at again, in bf16, and of 50 in other formats.
     #[test]
     fn ordinary_blocks_are_added_at_once() {
-        fn blocks<T: Bits, X: Text>(spread: f64, allowed: usize) {
+        fn blocks<T: Bits, X: Text<T>>(spread: f64, allowed: usize) {
             let mut random = Random(5);
             let (mut again, mut sum) = (0, Sum::new(Terms::Squares));
             let (mut state, mut narrow) = (State::Unknown, 0);
@@ -376,6 +427,9 @@ mod tests {
                 let taken = match &state {
                     State::Narrow(fitting) => Some((fitting, take::<T, X>(isa(), &block, fitting.grid))),
                     State::Wide(fitting) => Some((fitting, take::<T, X::Wide>(isa(), &block, fitting.grid))),
+                    State::Widest(fitting) => {
+                        Some((fitting, take::<T, Widest<T, X>>(isa(), &block, fitting.grid)))
+                    }
                     State::Unknown => None,
                 };
                 let at_once = taken
@@ -407,7 +461,7 @@ mod tests {
     /// binades below the floor numbers get lost, so the floor is there for something.
     #[test]
     fn a_grid_holds_its_window_and_not_much_more() {
-        fn window<T: Bits, X: Text>(terms: Terms) {
+        fn window<T: Bits, X: Text<T>>(terms: Terms) {
             let unit = 2.0 * T::FORMAT.unit_roundoff();
             for exponent in [T::FORMAT.emax(), 0, -3, T::FORMAT.emin() + 40].map(|e| e.min(T::FORMAT.emax()))
             {
@@ -438,7 +492,10 @@ mod tests {
         }
         fn both<T: Bits>() {
             window::<T, T::Squares>(Terms::Squares);
+            window::<T, <T::Squares as Text<T>>::Wide>(Terms::Squares);
+            window::<T, Widest<T, T::Squares>>(Terms::Squares);
             window::<T, T::Magnitudes>(Terms::Magnitudes);
+            window::<T, <T::Magnitudes as Text<T>>::Wide>(Terms::Magnitudes);
         }
         both::<f16>();
         both::<bf16>();
@@ -446,10 +503,23 @@ mod tests {
         both::<f64>();
     }
 
+    /// LEAST_K keeps its promise.
+    #[test]
+    fn accumulators_are_normal_numbers() {
+        for c in 0..=8 {
+            let exponents = [
+                &<Whole<true, Halves<true>> as Text<f64>>::exponents(LEAST_K, c)[..1],
+                &<Halves<true> as Text<f64>>::exponents(LEAST_K, c)[..2],
+                &<Quarters as Text<f64>>::exponents(LEAST_K, c)[..4],
+            ];
+            assert!(exponents.into_iter().flatten().all(|e| *e >= -1022));
+        }
+    }
+
     /// The ways of a block that does not fit: numbers too large, numbers too small, several windows, more windows than there may be.
     #[test]
     fn blocks_that_do_not_fit() {
-        fn ways<T: Bits, X: Text>(terms: Terms) {
+        fn ways<T: Bits, X: Text<T>>(terms: Terms) {
             let mut random = Random(8);
             let mut draw = |exponents: std::ops::Range<i32>| -> Vec<T> {
                 let span = exponents.len() as u64;
@@ -468,7 +538,8 @@ mod tests {
                 narrow.iter().zip(&smaller).map(|(a, b)| if a < b { *b } else { *a }).collect();
             let few: Vec<T> =
                 (0..T::BLOCK).map(|i| if i % 400 == 7 { smaller[i] } else { narrow[i] }).collect();
-            for block in [&narrow, &larger, &smaller, &wide, &half, &few] {
+            let [twice, four_times, eight_times] = [-5..-2, -4..-1, -3..0].map(&mut draw);
+            for block in [&narrow, &larger, &smaller, &wide, &half, &few, &twice, &four_times, &eight_times] {
                 let mut sum = Sum::new(terms);
                 let mut state = State::Unknown;
                 for block in [&narrow, &narrow, &narrow, block, block] {

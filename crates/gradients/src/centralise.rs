@@ -1,13 +1,13 @@
 //! Gradient centralisation, and normalisation by the root mean square or tensor by tensor.
 
-use crate::clip::{Clipping, NonFinite, Outcome, normalise, refuse};
+use crate::clip::{Clipping, NonFinite, Outcome, Scaling, normalise, refuse};
 use crate::error::GradientError;
-use crate::extended::Extended;
-use crate::layers::check_rows;
-use crate::norm::{Norm, Order};
+use crate::layers::{Pass, check_rows};
+use crate::norm::Order;
 use crate::scale::first_non_finite;
 use crate::signed_sum::SignedSum;
 use crate::stored::Gradients;
+use crate::sum::Terms;
 
 /// Subtracts from each row of `width` numbers its mean: `g - Σ / width` (Yong, Huang, Hua and Zhang 2020, "Gradient centralization: a new
 /// optimization technique for deep neural networks", eq. 1).
@@ -33,7 +33,14 @@ pub fn centralise<A: Gradients>(
         return normalise(arith, Order::Two, policy, &mut [gradient]).map(|clipping| clipping.outcome);
     }
     let mut outcome = if spoiled { Outcome::Spoiled } else { Outcome::Kept };
-    for (i, row) in gradient.chunks_exact_mut(width.max(1)).enumerate() {
+    let mut changed = false;
+    let pass = Pass::Centre { width, numbers: &mut *gradient, changed: &mut changed };
+    let left = arith.layer_pass(pass.into());
+    if changed && !spoiled {
+        outcome = Outcome::Scaled;
+    }
+    for i in left {
+        let row = &mut gradient[i * width..][..width];
         let arith = arith.stream(i as u64);
         let mut rest = SignedSum::of(row.iter().map(|&g| -arith.value(g)));
         if let Some(special) = rest.special() {
@@ -61,7 +68,7 @@ pub fn centralise<A: Gradients>(
 /// Divides all `tensors` by their common root mean square, `‖g‖ / sqrt(n)` over all n numbers; zeros stay zeros. The [`Clipping`] holds the root
 /// mean square in place of the norm.
 ///
-/// Each number becomes `round(g / rms · (1 + e))` with `|e| <= 2^-111 + n 2^-124`: the exact quotient rounded once by `arith`, unless a midpoint
+/// Each number becomes `round(g / rms · (1 + e))` with `|e| <= 2^-111`: the exact quotient rounded once by `arith`, unless a midpoint
 /// lies that near. (In formats of more than 51 bits it is the nearest f64, whatever the rules.) Number i of tensor t draws its random bits
 /// from stream t, i.
 ///
@@ -72,30 +79,21 @@ pub fn normalise_rms<A: Gradients>(
     policy: NonFinite,
     tensors: &mut [&mut [A::Number]],
 ) -> Result<Clipping, GradientError> {
-    let values = tensors.iter().flat_map(|tensor| tensor.iter()).map(|&g| arith.value(g));
-    if !values.clone().all(f64::is_finite) {
+    let squares = arith.sum(Terms::Squares, &tensors.iter().map(|tensor| &**tensor).collect::<Vec<_>>());
+    let count = tensors.iter().map(|tensor| tensor.len() as u64).sum();
+    let norm = squares.root_mean(count);
+    if !norm.is_finite() {
         // The root mean square is infinite or NaN as the norm is.
         return normalise(arith, Order::Two, policy, tensors);
     }
-    let count = values.clone().count() as u64;
-    let squares = values.fold(Extended::ZERO, |sum, g| sum.plus(Extended::product(g, g)));
-    if squares.is_zero() {
-        return Ok(Clipping::kept(Norm::from_f64(0.0)));
+    if norm.mantissa() == 0.0 {
+        return Ok(Clipping::kept(norm));
     }
-    let square = squares.divided_by(count);
-    let factor = square.reciprocal_root();
-    let rounded = |x: Extended| Norm::rounded(x.mantissa(), i64::from(x.exponent()), false);
-    let norm = rounded(square.times(factor).settled());
-    let coefficient = rounded(factor.settled());
-    let mut report = Clipping { coefficient, outcome: Outcome::Scaled, ..Clipping::kept(norm) };
+    let factor = Scaling::long(squares.leading().divided_by(count).reciprocal_root());
+    let mut report =
+        Clipping { coefficient: factor.coefficient(), outcome: Outcome::Scaled, ..Clipping::kept(norm) };
     for (t, tensor) in tensors.iter_mut().enumerate() {
-        let arith = arith.stream(t as u64);
-        for (i, g) in tensor.iter_mut().enumerate() {
-            let before = arith.value(*g);
-            let quotient = Extended::from_f64(before).times(factor).settled();
-            *g = quotient.round(&arith.stream(i as u64));
-            report.count(&arith, before, *g);
-        }
+        arith.stream(t as u64).scale_all(&factor, tensor, &mut report);
     }
     Ok(report)
 }

@@ -3,6 +3,7 @@
 //! The layers compute in them: products of two f64 numbers are exact, nothing overflows or underflows, and a result is so far from the rounding
 //! error of f64 that one more rounding, into the format, is the only one that shows.
 
+use crate::norm::Norm;
 use gradchain_arith::{Arithmetic, Exact};
 
 /// The exponent of the leading bit of a mantissa.
@@ -172,6 +173,11 @@ impl Extended {
             (true, false) => true,
             (false, false) => (self.exponent, self.mantissa) < (other.exponent, other.mantissa),
         }
+    }
+
+    /// A number that is not negative, rounded to 53 bits whatever its exponent.
+    pub(crate) fn to_norm(self) -> Norm {
+        Norm::rounded(self.mantissa, i64::from(self.exponent), false)
     }
 
     /// The nearest f64, ties to even; infinite from `(2 - 2^-53) · 2^1023` on.

@@ -25,7 +25,7 @@
 //! result is an integer, the difference of the bits of the accumulators.
 
 use crate::stored::Bits;
-use gradchain_arith::{LANES, Simd, WithSimd};
+use gradchain_arith::{Isa, LANES, Simd, WithSimd};
 use std::marker::PhantomData;
 
 /// Where the accumulators of a block stand: the first starts at 2^k, after numbers have been multiplied by 2^scale.
@@ -51,17 +51,19 @@ pub(crate) struct Taken<M> {
 pub(crate) const LEVELS: usize = 4;
 
 /// Numbers between two looks at the loop.
-const STEP: usize = 2 * LANES;
+pub(crate) const STEP: usize = 2 * LANES;
 
-/// How terms are added to accumulators.
-pub(crate) trait Text {
+/// How the terms of a block are added to accumulators.
+pub(crate) trait Text<T: Bits> {
     /// The text for blocks of more magnitudes than this one holds; itself, where there is none.
-    type Wide: Text;
+    type Wide: Text<T>;
+    /// Whether there is one.
+    const NARROW: bool;
     /// Whether squares are added; else magnitudes.
     const SQUARE: bool;
     /// Accumulators that are used.
     const LEVELS: usize;
-    /// Independent sets of them: where the text is so short that an addition would wait for the last one.
+    /// Independent sets of them, of which each takes a part of the block.
     const SETS: usize;
 
     /// The exponents of the accumulators' starts, for `2^c` terms in each lane.
@@ -71,28 +73,36 @@ pub(crate) trait Text {
     /// the least subnormal number can be smaller.
     fn least_exponent(k: i32, c: i32, precision: i32) -> i32;
 
+    /// One look at a block, with at most `2^c` terms in each lane.
+    fn take(isa: Isa, numbers: &[T], grid: Grid, c: i32) -> Taken<T::Magnitude>;
+}
+
+/// How terms are added to accumulators of f64.
+trait Doubles {
     /// Adds the terms of a vector. `one` is 1 in all lanes: a fused product with it is an addition on the multipliers, of which the CPU has as many as
     /// adders.
     fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]);
 }
 
-/// One accumulator: for magnitudes, and squares of numbers of 16 bits.
-pub(crate) struct Whole<const SQUARE: bool>;
+/// One accumulator: for magnitudes, and squares of 16-bit numbers. W is the text for more magnitudes.
+pub(crate) struct Whole<const SQUARE: bool, W>(PhantomData<W>);
 /// Two accumulators: for magnitudes of f64, and squares of f32.
 pub(crate) struct Halves<const SQUARE: bool>;
 /// Four accumulators: for squares of f64.
 pub(crate) struct Quarters;
 
 /// The e of the last bit 2^unit of a term, for the exponents of the text's numbers.
-const fn exponent_for(unit: i32, square: bool, precision: i32) -> i32 {
+pub(crate) const fn exponent_for(unit: i32, square: bool, precision: i32) -> i32 {
     let last_bit = if square { unit.div_euclid(2) + unit.rem_euclid(2) } else { unit };
     last_bit + precision - 1
 }
 
-impl<const SQUARE: bool> Text for Whole<SQUARE> {
-    type Wide = Halves<SQUARE>;
+impl<T: Bits, W: Text<T>, const SQUARE: bool> Text<T> for Whole<SQUARE, W> {
+    type Wide = W;
+    const NARROW: bool = true;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 1;
+    // The text is so short that an addition would wait for the last one.
     const SETS: usize = 2;
 
     fn exponents(k: i32, _c: i32) -> [i32; LEVELS] {
@@ -103,6 +113,12 @@ impl<const SQUARE: bool> Text for Whole<SQUARE> {
         exponent_for(k - 52, SQUARE, precision)
     }
 
+    fn take(isa: Isa, numbers: &[T], grid: Grid, c: i32) -> Taken<T::Magnitude> {
+        isa.run(Pass::<T, Self> { numbers, grid, c, text: PhantomData })
+    }
+}
+
+impl<W, const SQUARE: bool> Doubles for Whole<SQUARE, W> {
     #[inline(always)]
     fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
         let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f64(x), one) };
@@ -110,8 +126,9 @@ impl<const SQUARE: bool> Text for Whole<SQUARE> {
     }
 }
 
-impl<const SQUARE: bool> Text for Halves<SQUARE> {
+impl<T: Bits, const SQUARE: bool> Text<T> for Halves<SQUARE> {
     type Wide = Self;
+    const NARROW: bool = false;
     const SQUARE: bool = SQUARE;
     const LEVELS: usize = 2;
     const SETS: usize = 1;
@@ -124,6 +141,12 @@ impl<const SQUARE: bool> Text for Halves<SQUARE> {
         exponent_for(k - 104 + c, SQUARE, precision)
     }
 
+    fn take(isa: Isa, numbers: &[T], grid: Grid, c: i32) -> Taken<T::Magnitude> {
+        isa.run(Pass::<T, Self> { numbers, grid, c, text: PhantomData })
+    }
+}
+
+impl<const SQUARE: bool> Doubles for Halves<SQUARE> {
     #[inline(always)]
     fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
         let (a, b) = if SQUARE { (x, x) } else { (simd.abs_f64(x), one) };
@@ -134,8 +157,9 @@ impl<const SQUARE: bool> Text for Halves<SQUARE> {
     }
 }
 
-impl Text for Quarters {
+impl<T: Bits> Text<T> for Quarters {
     type Wide = Self;
+    const NARROW: bool = false;
     const SQUARE: bool = true;
     const LEVELS: usize = 4;
     const SETS: usize = 1;
@@ -148,6 +172,12 @@ impl Text for Quarters {
         exponent_for(k - 51 + c, true, 1)
     }
 
+    fn take(isa: Isa, numbers: &[T], grid: Grid, c: i32) -> Taken<T::Magnitude> {
+        isa.run(Pass::<T, Self> { numbers, grid, c, text: PhantomData })
+    }
+}
+
+impl Doubles for Quarters {
     #[inline(always)]
     fn add<S: Simd>(simd: S, x: S::F64, one: S::F64, sums: &mut [S::F64; LEVELS]) {
         let square = simd.mul_f64(x, x);
@@ -165,12 +195,12 @@ impl Text for Quarters {
 }
 
 /// One look at a block, by the text X.
-pub(crate) struct Pass<'a, T, X> {
-    pub(crate) numbers: &'a [T],
-    pub(crate) grid: Grid,
+struct Pass<'a, T, X> {
+    numbers: &'a [T],
+    grid: Grid,
     /// `2^c` is the most terms in a lane.
-    pub(crate) c: i32,
-    pub(crate) text: PhantomData<X>,
+    c: i32,
+    text: PhantomData<X>,
 }
 
 /// 2^e, for e from -1074 to 1023.
@@ -178,7 +208,7 @@ pub(crate) fn power_of_two(e: i32) -> f64 {
     if e < -1022 { f64::from_bits(1 << (e + 1074)) } else { f64::from_bits(((e + 1023) as u64) << 52) }
 }
 
-impl<T: Bits, X: Text> WithSimd for Pass<'_, T, X> {
+impl<T: Bits, X: Text<T> + Doubles> WithSimd for Pass<'_, T, X> {
     type Output = Taken<T::Magnitude>;
 
     #[inline(always)]
@@ -198,7 +228,7 @@ impl<T: Bits, X: Text> WithSimd for Pass<'_, T, X> {
 }
 
 #[inline(always)]
-fn look<T: Bits, S: Simd, X: Text>(
+fn look<T: Bits, S: Simd, X: Text<T> + Doubles>(
     simd: S,
     numbers: &[T],
     [scale, one]: [f64; 2],
@@ -244,7 +274,7 @@ fn look<T: Bits, S: Simd, X: Text>(
 }
 
 #[inline(always)]
-fn step<T: Bits, S: Simd, X: Text>(
+fn step<T: Bits, S: Simd, X: Text<T> + Doubles>(
     simd: S,
     numbers: &[T; STEP],
     [scale, one]: [S::F64; 2],

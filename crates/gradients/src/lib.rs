@@ -17,6 +17,7 @@
 mod blocks;
 mod census;
 mod centralise;
+mod clamp;
 mod clip;
 mod error;
 mod extended;
@@ -29,6 +30,7 @@ mod powers;
 mod remedy;
 mod scale;
 mod signed_sum;
+mod singles;
 mod stored;
 mod sum;
 mod threads;

@@ -2,10 +2,13 @@
 
 use crate::blocks::sum;
 use crate::census::{counts, first_non_finite};
+use crate::clamp::{Range, clamp};
 use crate::clip::{Clipping, Scaling};
+use crate::layers::{LayerPass, all_groups, on_vectors};
 use crate::levels::{Halves, Quarters, Text, Whole};
-use crate::multiply::multiply;
+use crate::multiply::{multiply, multiply_by_power};
 use crate::powers::Powers;
+use crate::singles::Thirds;
 use crate::sum::{Sum, Terms};
 use crate::threads::{NUMBERS_FOR_A_THREAD_OF_POWERS, on_threads};
 use gradchain_arith::{Arithmetic, Counts, Emulated, Isa, Native, Real, bf16, f16};
@@ -26,6 +29,16 @@ pub trait Gradients: Arithmetic {
 
     /// Scales all numbers of a tensor, each rounded once, and counts in `report` what became of them. Number i draws its random bits from stream i.
     fn scale_all(&self, scaling: &Scaling, numbers: &mut [Self::Number], report: &mut Clipping);
+
+    /// Multiplies all numbers of a tensor with a power of two: the product of f64, rounded once. Number i draws its random bits from stream i.
+    fn scale_by_power(&self, power: f64, numbers: &mut [Self::Number]);
+
+    /// Limits all numbers of a tensor to `low..=high` and counts those that were outside. These become the bound, at most the largest number, rounded once;
+    /// number i draws its random bits from stream i. NaN stays.
+    fn clamp(&self, low: f64, high: f64, numbers: &mut [Self::Number]) -> usize;
+
+    /// Does what vectors can of a pass of a [layer](crate::layers), and returns the groups, or columns of parameters, that are left to the definition.
+    fn layer_pass(&self, pass: LayerPass<'_, Self::Number>) -> Vec<usize>;
 }
 
 impl<T: Measured> Gradients for Native<T> {
@@ -47,6 +60,18 @@ impl<T: Measured> Gradients for Native<T> {
 
     fn scale_all(&self, scaling: &Scaling, numbers: &mut [T], report: &mut Clipping) {
         T::scale_all(self.isa(), scaling, numbers, report);
+    }
+
+    fn scale_by_power(&self, power: f64, numbers: &mut [T]) {
+        T::scale_by_power(self.isa(), power, numbers);
+    }
+
+    fn clamp(&self, low: f64, high: f64, numbers: &mut [T]) -> usize {
+        T::clamp_to(self.isa(), low, high, numbers)
+    }
+
+    fn layer_pass(&self, pass: LayerPass<'_, T>) -> Vec<usize> {
+        T::layer_pass(self.isa(), pass)
     }
 }
 
@@ -76,6 +101,29 @@ impl Gradients for Emulated {
             report.count(self, before, *g);
         }
     }
+
+    fn scale_by_power(&self, power: f64, numbers: &mut [f64]) {
+        for (i, g) in numbers.iter_mut().enumerate() {
+            *g = self.stream(i as u64).round(*g * power);
+        }
+    }
+
+    fn clamp(&self, low: f64, high: f64, numbers: &mut [f64]) -> usize {
+        let largest = self.format().max();
+        let mut clipped = 0;
+        for (i, g) in numbers.iter_mut().enumerate() {
+            if *g < low || *g > high {
+                let bound = if *g < low { low } else { high };
+                *g = self.stream(i as u64).round(bound.clamp(-largest, largest));
+                clipped += 1;
+            }
+        }
+        clipped
+    }
+
+    fn layer_pass(&self, pass: LayerPass<'_, f64>) -> Vec<usize> {
+        all_groups(&pass)
+    }
 }
 
 /// A stored format, f16, bf16, f32 or f64, with the passes of [`Gradients`] on the instruction set `isa`: compiled here, once.
@@ -94,15 +142,24 @@ pub trait Measured: Real {
 
     /// [`Gradients::scale_all`].
     fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping);
+
+    /// [`Gradients::scale_by_power`].
+    fn scale_by_power(isa: Isa, power: f64, numbers: &mut [Self]);
+
+    /// [`Gradients::clamp`].
+    fn clamp_to(isa: Isa, low: f64, high: f64, numbers: &mut [Self]) -> usize;
+
+    /// [`Gradients::layer_pass`].
+    fn layer_pass(isa: Isa, pass: LayerPass<'_, Self>) -> Vec<usize>;
 }
 
 /// The bits of a magnitude: unsigned integers in the order of the numbers.
 pub(crate) trait Bits: Real {
     type Magnitude: Copy + Ord + Send + Sync;
     /// How squares are added.
-    type Squares: Text;
+    type Squares: Text<Self>;
     /// How magnitudes are added.
-    type Magnitudes: Text;
+    type Magnitudes: Text<Self>;
     /// The most numbers of a block.
     const BLOCK: usize;
     const ZERO: Self::Magnitude;
@@ -122,10 +179,16 @@ pub(crate) trait Bits: Real {
     fn lost(before: &[Self], after: &[Self], normal: Self::Magnitude) -> (usize, usize);
     /// The number of this magnitude.
     fn of(magnitude: Self::Magnitude) -> f64;
+    /// The next larger number, of one that is not NaN or the largest.
+    fn above(self) -> Self;
+    /// Gives the numbers outside of the range its bounds, and counts them; of at most 2^15 numbers. Nothing is written if there are none.
+    fn clamp(numbers: &mut [Self], range: &Range<Self>) -> usize;
+    /// Whether the numbers are finite and have the same bits.
+    fn agree(a: &[Self], b: &[Self]) -> bool;
 }
 
 macro_rules! measured {
-    ($($format:ident, $bits:ident, $infinite:expr, $squares:ty, $magnitudes:ty, $block:expr;)*) => {$(
+    ($($format:ident, $bits:ident, $signed:ident, $infinite:expr, $squares:ty, $magnitudes:ty, $block:expr;)*) => {$(
         impl Bits for $format {
             type Magnitude = $bits;
             type Squares = $squares;
@@ -191,6 +254,53 @@ macro_rules! measured {
             fn of(magnitude: $bits) -> f64 {
                 Real::value($format::from_bits(magnitude))
             }
+
+            fn above(self) -> $format {
+                let bits = self.to_bits();
+                $format::from_bits(match bits >> ($bits::BITS - 1) {
+                    0 => bits + 1,
+                    _ if self.magnitude() == 0 => 1,
+                    _ => bits - 1,
+                })
+            }
+
+            #[inline(always)]
+            fn clamp(numbers: &mut [$format], range: &Range<$format>) -> usize {
+                /// The place of a number in the order of all, with one place for both zeros.
+                #[inline(always)]
+                fn place(x: $format) -> $signed {
+                    let sign = x.to_bits() as $signed >> ($bits::BITS - 1);
+                    (x.magnitude() as $signed ^ sign) - sign
+                }
+
+                let [least, largest] = range.inside.map(place);
+                let mut outside: $bits = 0;
+                for x in &*numbers {
+                    let place = place(*x);
+                    let out = (place < least) | (place > largest);
+                    outside += $bits::from(out & (x.magnitude() <= $infinite));
+                }
+                if outside > 0 {
+                    let [low, high] = range.bounds.map($format::to_bits);
+                    for x in numbers {
+                        let place = place(*x);
+                        let bits = if place < least { low } else { x.to_bits() };
+                        let bits = if place > largest { high } else { bits };
+                        *x = $format::from_bits(if x.magnitude() <= $infinite { bits } else { x.to_bits() });
+                    }
+                }
+                outside as usize
+            }
+
+            #[inline(always)]
+            fn agree(a: &[$format], b: &[$format]) -> bool {
+                let (mut differs, mut largest): ($bits, $bits) = (0, 0);
+                for (a, b) in a.iter().zip(b) {
+                    differs |= a.to_bits() ^ b.to_bits();
+                    largest = largest.max(a.magnitude());
+                }
+                differs == 0 && largest < $infinite
+            }
         }
 
         impl Measured for $format {
@@ -214,13 +324,25 @@ macro_rules! measured {
             fn scale_all(isa: Isa, scaling: &Scaling, numbers: &mut [Self], report: &mut Clipping) {
                 multiply(isa, scaling, numbers, report);
             }
+
+            fn scale_by_power(isa: Isa, power: f64, numbers: &mut [Self]) {
+                multiply_by_power(isa, power, numbers);
+            }
+
+            fn clamp_to(isa: Isa, low: f64, high: f64, numbers: &mut [Self]) -> usize {
+                clamp(isa, low, high, numbers)
+            }
+
+            fn layer_pass(isa: Isa, pass: LayerPass<'_, Self>) -> Vec<usize> {
+                on_vectors(isa, pass)
+            }
         }
     )*};
 }
 
 measured! {
-    f16, u16, 0x7c00, Whole<true>, Whole<false>, 4096;
-    bf16, u16, 0x7f80, Whole<true>, Whole<false>, 2048;
-    f32, u32, 0x7f80_0000, Halves<true>, Whole<false>, 2048;
-    f64, u64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
+    f16, u16, i16, 0x7c00, Whole<true, Thirds>, Whole<false, Halves<false>>, 4096;
+    bf16, u16, i16, 0x7f80, Whole<true, Halves<true>>, Whole<false, Halves<false>>, 2048;
+    f32, u32, i32, 0x7f80_0000, Halves<true>, Whole<false, Halves<false>>, 2048;
+    f64, u64, i64, 0x7ff0_0000_0000_0000, Quarters, Halves<false>, 2048;
 }

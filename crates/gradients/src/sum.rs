@@ -5,6 +5,7 @@
 //! depend on the order of its terms, on how they are grouped, or on the number of threads. The number is kept in digits of 32
 //! bits in words of 64, which leaves 2^30 additions before carries must be passed on.
 
+use crate::extended::Extended;
 use crate::norm::Norm;
 use gradchain_arith::Exact;
 
@@ -149,6 +150,12 @@ impl Sum {
         let more = quotient.leading_zeros().min(64);
         let rest = rest << more;
         Norm::root(((quotient << more) | (rest / n), exponent - i64::from(more), sticky || rest % n != 0))
+    }
+
+    /// The sum, of finite terms, rounded to odd at [`Extended`]'s precision.
+    pub(crate) fn leading(&self) -> Extended {
+        let (top, exponent, sticky) = self.leading_bits();
+        Extended::normalised(false, top, exponent as i32, sticky)
     }
 
     /// Adds `m · 2^exponent`.

@@ -46,3 +46,19 @@ fn split<T: Sync, R: Send>(
     );
     merge(first, second)
 }
+
+/// `work` on all of `numbers`, or on parts of whole blocks at the same time where they are long; the results are merged.
+pub(crate) fn on_parts<T: Send, R: Send>(
+    numbers: &mut [T],
+    block: usize,
+    work: &(impl Fn(&mut [T]) -> R + Sync),
+    merge: &(impl Fn(R, R) -> R + Sync),
+) -> R {
+    if numbers.len() < 2 * NUMBERS_FOR_A_THREAD || rayon::current_num_threads() == 1 {
+        return work(numbers);
+    }
+    let (first, second) = numbers.split_at_mut((numbers.len() / 2).next_multiple_of(block));
+    let (first, second) =
+        rayon::join(|| on_parts(first, block, work, merge), || on_parts(second, block, work, merge));
+    merge(first, second)
+}

@@ -115,6 +115,21 @@ fn changing<T: Measured>() {
     }
 }
 
+/// Numbers of f64 that become smaller so slowly that each block fits the grid of the one before, from one end of the format to the other.
+#[test]
+fn magnitudes_that_fade() {
+    let mut random = Random(23);
+    let number = |i: i32| random.number::<f64>(1020 - i / 150, 2);
+    let fading: Vec<f64> = (0..150 * 2090).map(number).collect();
+    for length in [fading.len(), 150 * 1500] {
+        check(&fading[fading.len() - length..], "numbers that fade");
+    }
+    // Without the largest ones, which hide the others: sums of parts from small to large.
+    for part in fading.rchunks(40_000) {
+        check(part, "a part of them");
+    }
+}
+
 #[test]
 fn magnitudes_that_change() {
     changing::<f16>();

@@ -7,6 +7,7 @@ use common::batch::{Batch, plain, run};
 use common::numbers::{assert_same, native};
 use dashu_float::ops::Abs;
 use gradchain_arith::{Emulated, Format, Real, Rounding, Rules, bf16, f16};
+use gradchain_gradients::Measured;
 use gradchain_gradients::layers::{Affine, NormLayer, forward, statistics};
 use oracle::{big, error};
 use safetensors::{Dtype, SafeTensors};
@@ -60,7 +61,7 @@ fn compare<T: Real>(got: &[f64], exact: &[f64]) -> (f64, usize) {
 /// Every reference case: y and dL/dx are the exact results rounded once, also where torch gives NaN, zeros, or overflows.
 #[test]
 fn reference_cases() {
-    fn case<T: Real>(tensors: &SafeTensors<'_>, id: &str) {
+    fn case<T: Measured>(tensors: &SafeTensors<'_>, id: &str) {
         let tensor = |what: &str| floats(tensors, &format!("{id}/{what}"));
         let optional = |what: &str, otherwise: f64| {
             let name = format!("{id}/{what}");
@@ -118,7 +119,7 @@ fn delta(n: usize) -> f64 {
 
 /// The errors of all results are within the stated bounds; returns the largest of y, dx, weight and bias gradients in ulp, where the terms do not
 /// cancel.
-fn within_bounds<T: Real>(batch: &Batch, what: &str) -> [f64; 4] {
+fn within_bounds<T: Measured>(batch: &Batch, what: &str) -> [f64; 4] {
     let results = run(&native::<T>(), batch);
     let exact = batch.exact();
     let rows = batch.x.len() / batch.width;
@@ -168,7 +169,7 @@ fn within_bounds<T: Real>(batch: &Batch, what: &str) -> [f64; 4] {
 /// exact results, gradients being differences of the exact loss.
 #[test]
 fn bounds_hold_at_every_magnitude() {
-    fn sweep<T: Real>() {
+    fn sweep<T: Measured>() {
         let format = T::FORMAT;
         let (least, largest) = (format.min_subnormal(), format.max());
         let ulp = 2.0 * format.unit_roundoff();
@@ -224,7 +225,7 @@ fn bounds_hold_at_every_magnitude() {
 /// The magnitudes that squares cannot take: 6e4 in f16, 1e30 in f32, 1e200 in f64, and subnormal numbers.
 #[test]
 fn squares_out_of_range() {
-    fn unit<T: Real>(scale: f64) {
+    fn unit<T: Measured>(scale: f64) {
         let x: Vec<f64> = [3.0, -4.0, 0.0, 12.0].map(|x| T::round_from(x / 12.0 * scale).value()).to_vec();
         let batch = plain(NormLayer::UnitNorm, 0.0, 4, &x, &[1.0, 0.0, -1.0, 2.0]);
         within_bounds::<T>(&batch, T::NAME);
@@ -247,7 +248,7 @@ fn squares_out_of_range() {
 /// Long rows: the errors of the sums stay within the bound, and the mean is exact beside deviations of an ulp.
 #[test]
 fn long_rows() {
-    fn check<T: Real>() {
+    fn check<T: Measured>() {
         let width = 20_011;
         let mut draws = Draws(23);
         let ulp = 2.0 * T::FORMAT.unit_roundoff();
@@ -301,7 +302,7 @@ impl Log2Floor for f64 {
 /// nothing with ε = 0, so `Σ x dL/dx` is 0 too.
 #[test]
 fn gradients_are_orthogonal_to_what_the_layer_removes() {
-    fn check<T: Real>() {
+    fn check<T: Measured>() {
         let mut draws = Draws(11);
         for layer in NormLayer::ALL {
             let mut batch = plain(layer, 0.0, 24, &draws.take::<T>(24 * 24, |a, b| a + 2.0 * b), &[]);
@@ -335,7 +336,7 @@ fn gradients_are_orthogonal_to_what_the_layer_removes() {
 /// The emulated formats give the bits of the native ones, and directed rounding lies on its side of the exact result.
 #[test]
 fn emulated() {
-    fn compare<T: Real>() {
+    fn compare<T: Measured>() {
         let mut draws = Draws(5);
         for layer in NormLayer::ALL {
             let mut batch = plain(layer, 1e-6, 6, &draws.take::<T>(30, |a, b| a * 1e3 * b), &[]);

@@ -87,6 +87,35 @@ fn midpoints_of_f32() {
     }
 }
 
+/// Factors of a few decimal digits, such as 0.9, miss simple fractions by a part of 2^-53 only: every tenth product lies that near to the middle of two numbers,
+/// above and below; and those at either end of the format.
+#[test]
+fn almost_midpoints() {
+    fn all<T: Measured>() {
+        let mut random = Random(1);
+        let last = T::FORMAT.precision() as i32 - 1;
+        let (least, top) = (T::FORMAT.min_exponent(), T::FORMAT.emax() - last);
+        for low in [least, least + 1, least + last, -last, top - 1, top] {
+            let number = |_| {
+                let significand = (random.next() >> 20) % (1 << (last + 1).min(30));
+                T::round_from(libm::scalbn(significand as f64, low))
+            };
+            let numbers: Vec<T> = (0..1000).map(number).collect();
+            let norm = gradchain_gradients::norm(&Native::<T>::new(Isa::PORTABLE), Order::Two, &[&numbers]);
+            for part in [0.9, 0.7, 0.3, 0.1, 0.05, 0.99, 1.0 / 3.0] {
+                for nudge in [-1, 0, 1] {
+                    let part = f64::from_bits((part * norm.mantissa()).to_bits().wrapping_add_signed(nudge));
+                    check(&numbers, libm::scalbn(part, norm.exponent() as i32), &format!("from 2^{low}"));
+                }
+            }
+        }
+    }
+    all::<f16>();
+    all::<bf16>();
+    all::<f32>();
+    all::<f64>();
+}
+
 #[test]
 fn specials() {
     for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

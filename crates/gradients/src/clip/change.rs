@@ -2,6 +2,7 @@
 
 use crate::clip::policy::NonFinite;
 use crate::clip::report::{Clipping, Outcome};
+use crate::extended::Extended;
 use crate::norm::{Norm, times_power_of_two};
 use crate::stored::Gradients;
 use gradchain_arith::{Arithmetic, Exact, Format, Rounding, Rules, round};
@@ -23,9 +24,20 @@ pub(crate) enum Change {
     Zero,
 }
 
-/// What a whole tensor is scaled by: multiplication with `operand · 2^exponent`, or division by `operand / 2^exponent`.
+/// What a whole tensor is scaled by.
 #[derive(Clone, Copy, Debug)]
-pub struct Scaling {
+pub struct Scaling(By);
+
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Ratio(Ratio),
+    /// Multiplication with a number of 126 bits; the product settles before it is rounded.
+    Long(Extended),
+}
+
+/// Multiplication with `operand · 2^exponent`, or division by `operand / 2^exponent`.
+#[derive(Clone, Copy, Debug)]
+struct Ratio {
     operation: Operation,
     /// For products 0, or from 1/2 to 1; for quotients from 1 to 2. So the operation alone cannot overflow.
     operand: f64,
@@ -34,11 +46,14 @@ pub struct Scaling {
     power: f64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Operation {
     Times,
     Over,
 }
+
+/// A factor from this on, 2^-900, and up to its reciprocal can have a second part.
+const LEAST_OF_TWO_PARTS: f64 = f64::from_bits((1023 - 900) << 52);
 
 /// Above this, a product or quotient with an operand of [`Scaling`] has a rest that is a normal number.
 const EXACT_REST: f64 = f64::from_bits((1023 - 900) << 52);
@@ -121,50 +136,75 @@ impl Scaling {
         let exponent = limit.exponent() - norm.exponent();
         // Mantissas lie from 1 to 2, their ratio from 1/2 to 2.
         let (operand, exponent) = if ratio < 1.0 { (ratio, exponent) } else { (0.5 * ratio, exponent + 1) };
-        Scaling::new(Operation::Times, operand, exponent)
+        Scaling(By::Ratio(Ratio::new(Operation::Times, operand, exponent)))
     }
 
     /// `1 / norm`, which is not zero.
     fn quotient(norm: Norm) -> Scaling {
-        Scaling::new(Operation::Over, norm.mantissa(), -norm.exponent())
+        // By a power of two the quotient is a product as well.
+        let operation = if norm.mantissa() == 1.0 { Operation::Times } else { Operation::Over };
+        Scaling(By::Ratio(Ratio::new(operation, norm.mantissa(), -norm.exponent())))
     }
 
-    fn new(operation: Operation, operand: f64, exponent: i64) -> Scaling {
-        let normal = (-1022..=1023).contains(&exponent);
-        let power = if normal { times_power_of_two(1.0, exponent) } else { f64::NAN };
-        Scaling { operation, operand, exponent, power }
+    /// The positive `factor`.
+    pub(crate) fn long(factor: Extended) -> Scaling {
+        Scaling(By::Long(factor))
     }
 
-    /// The factor, if it is one and a normal f64 number.
-    pub(crate) fn factor(&self) -> Option<f64> {
-        let factor = self.operand * self.power;
-        let normal = (f64::MIN_POSITIVE..=f64::MAX).contains(&factor);
-        match self.operation {
-            // Multiplied with a power of two, a number that stays normal is exact.
-            Operation::Times if normal => Some(factor),
-            Operation::Times | Operation::Over => None,
-        }
+    /// What is multiplied by in two parts, to a relative error of 2^-104, where both are normal f64 numbers; or exactly, and then the second part is 0.
+    pub(crate) fn factor(&self) -> Option<[f64; 2]> {
+        let normal = |least: f64, most: f64, high: f64| (least..=most).contains(&high);
+        let [high, low] = match self.0 {
+            By::Ratio(ratio) => {
+                let Ratio { operation, operand, power, .. } = ratio;
+                if operation == Operation::Times {
+                    // Multiplied with a power of two, a number that stays normal is exact.
+                    let factor = operand * power;
+                    return normal(f64::MIN_POSITIVE, f64::MAX, factor).then_some([factor, 0.0]);
+                }
+                let high = 1.0 / operand;
+                [high * power, high.mul_add(-operand, 1.0) / operand * power]
+            }
+            By::Long(factor) => {
+                let high = factor.to_nearest();
+                // An infinity has no rest.
+                [high, factor.minus(Extended::from_f64(high.min(f64::MAX))).to_nearest()]
+            }
+        };
+        normal(LEAST_OF_TWO_PARTS, 1.0 / LEAST_OF_TWO_PARTS, high).then_some([high, low])
     }
 
     pub(crate) fn coefficient(self) -> Norm {
-        let factor = match self.operation {
-            Operation::Times => Exact::from_f64(self.operand),
-            Operation::Over => Exact::quotient(1.0, self.operand),
+        let Ratio { operation, operand, exponent, .. } = match self.0 {
+            By::Ratio(ratio) => ratio,
+            By::Long(factor) => return factor.settled().to_norm(),
         };
-        Norm::rounded(factor.mantissa, i64::from(factor.exponent) + self.exponent, factor.sticky)
+        let factor = match operation {
+            Operation::Times => Exact::from_f64(operand),
+            Operation::Over => Exact::quotient(1.0, operand),
+        };
+        Norm::rounded(factor.mantissa, i64::from(factor.exponent) + exponent, factor.sticky)
     }
 
     /// The exact product or quotient, rounded once by `arith`; formats of more than 51 bits get the nearest f64.
     #[inline]
     pub(crate) fn scaled<A: Arithmetic>(&self, arith: &A, g: f64) -> A::Number {
-        if g == 0.0 {
-            return arith.round(g);
+        match self.0 {
+            _ if g == 0.0 => arith.round(g),
+            By::Ratio(ratio) if arith.format().precision() <= ODD_PRECISION => {
+                arith.round(ratio.rounded_to_odd(g))
+            }
+            By::Ratio(ratio) => arith.round(ratio.nearest(g)),
+            By::Long(factor) => Extended::from_f64(g).times(factor).settled().round(arith),
         }
-        arith.round(if arith.format().precision() <= ODD_PRECISION {
-            self.rounded_to_odd(g)
-        } else {
-            self.nearest(g)
-        })
+    }
+}
+
+impl Ratio {
+    fn new(operation: Operation, operand: f64, exponent: i64) -> Ratio {
+        let normal = (-1022..=1023).contains(&exponent);
+        let power = if normal { times_power_of_two(1.0, exponent) } else { f64::NAN };
+        Ratio { operation, operand, exponent, power }
     }
 
     /// The nearest f64.

@@ -27,15 +27,7 @@ pub fn clip_by_value<A: Gradients>(
     gradient: &mut [A::Number],
 ) -> Result<usize, GradientError> {
     check_limit("clip-value", limit)?;
-    let mut clipped = 0;
-    for (i, g) in gradient.iter_mut().enumerate() {
-        let value = arith.value(*g);
-        if value.abs() > limit {
-            *g = arith.stream(i as u64).round(limit.min(arith.format().max()).copysign(value));
-            clipped += 1;
-        }
-    }
-    Ok(clipped)
+    Ok(arith.clamp(-limit, limit, gradient))
 }
 
 /// Limits every number of `tensors` to `low..=high`, with a choice of what to do with infinities and NaN.
@@ -68,19 +60,14 @@ pub fn clip_by_range<A: Gradients>(
         NonFinite::Zero => Some(0.0),
         NonFinite::Skip => return Ok(ValueClipping { outcome: Outcome::Skipped, clipped: 0 }),
     };
-    let largest = arith.format().max();
     let mut clipped = 0;
     for (t, tensor) in tensors.iter_mut().enumerate() {
         let arith = arith.stream(t as u64);
-        for (i, g) in tensor.iter_mut().enumerate() {
-            let value = arith.value(*g);
-            if let Some(x) = all {
-                *g = arith.stream(i as u64).round(x);
-            } else if value < low || value > high {
-                let bound = if value < low { low } else { high };
-                *g = arith.stream(i as u64).round(bound.clamp(-largest, largest));
-                clipped += 1;
+        match all {
+            Some(x) => {
+                tensor.iter_mut().enumerate().for_each(|(i, g)| *g = arith.stream(i as u64).round(x));
             }
+            None => clipped += arith.clamp(low, high, tensor),
         }
     }
     let outcome = match all {

@@ -1,9 +1,11 @@
 //! The forward pass.
 
 use super::check_length;
+use super::quick::Pass;
 use super::statistics::{Group, State, Statistics};
 use crate::error::GradientError;
 use crate::extended::Extended;
+use crate::stored::Gradients;
 use gradchain_arith::Arithmetic;
 
 /// The weight and the bias of each column; 1 and 0 where there are none.
@@ -26,7 +28,7 @@ impl<N> Affine<'_, N> {
 ///
 /// # Errors
 /// If a slice has another length than the statistics say. Nothing has been written then.
-pub fn forward<A: Arithmetic>(
+pub fn forward<A: Gradients>(
     arith: &A,
     statistics: &Statistics,
     x: &[A::Number],
@@ -39,15 +41,15 @@ pub fn forward<A: Arithmetic>(
     for (what, numbers) in [("weight", affine.weight), ("bias", affine.bias)] {
         numbers.map_or(Ok(()), |numbers| check_length(what, numbers.len(), statistics.width))?;
     }
-    for i in 0..statistics.rows {
-        let row = arith.stream(i as u64);
-        for j in 0..statistics.width {
+    for index in arith.layer_pass(Pass::Forward { statistics, x, affine, out: &mut *out }.into()) {
+        let group = statistics.defined(arith, index, x);
+        for (i, j) in statistics.members(index) {
             let at = i * statistics.width + j;
             let weight = affine.weight.map_or(1.0, |weight| arith.value(weight[j]));
             // -0 is what added changes nothing.
             let bias = affine.bias.map_or(-0.0, |bias| arith.value(bias[j]));
-            let group = statistics.group_at(i, j);
-            out[at] = scaled(&row.stream(j as u64), group, arith.value(x[at]), weight, bias);
+            let stream = arith.stream(i as u64).stream(j as u64);
+            out[at] = scaled(&stream, &group, arith.value(x[at]), weight, bias);
         }
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! The backward passes: to x, and to the weights and biases.
 
 use super::check_length;
-use super::statistics::{State, Statistics};
+use super::quick::Pass;
+use super::statistics::{Group, State, Statistics};
 use crate::error::GradientError;
 use crate::extended::Extended;
 use crate::signed_sum::SignedSum;
-use gradchain_arith::Arithmetic;
+use crate::stored::Gradients;
 
 /// dL/dx of `gradient`, dL/dy, into `out`, each number rounded once; formulas and error are those of the [module](super).
 ///
@@ -14,7 +15,7 @@ use gradchain_arith::Arithmetic;
 ///
 /// # Errors
 /// If a slice has another length than the statistics say. Nothing has been written then.
-pub fn backward<A: Arithmetic>(
+pub fn backward<A: Gradients>(
     arith: &A,
     statistics: &Statistics,
     x: &[A::Number],
@@ -33,7 +34,8 @@ pub fn backward<A: Arithmetic>(
     let stream = |(i, j): (usize, usize)| arith.stream(i as u64).stream(j as u64);
     // γ and x̂ of the numbers of a group.
     let mut terms: Vec<(Extended, Extended)> = Vec::new();
-    for (index, group) in statistics.groups.iter().enumerate() {
+    for index in arith.layer_pass(Pass::Backward { statistics, x, weight, gradient, out: &mut *out }.into()) {
+        let group = statistics.defined(arith, index, x);
         let members = || statistics.members(index);
         let finite = group.state == State::Finite
             && members().map(factors).all(|(gradient, weight)| gradient.is_finite() && weight.is_finite());
@@ -74,7 +76,7 @@ pub fn backward<A: Arithmetic>(
 ///
 /// # Errors
 /// If a slice has another length than the statistics say. Nothing has been written then.
-pub fn parameter_gradients<A: Arithmetic>(
+pub fn parameter_gradients<A: Gradients>(
     arith: &A,
     statistics: &Statistics,
     x: &[A::Number],
@@ -88,24 +90,40 @@ pub fn parameter_gradients<A: Arithmetic>(
     }
     check_length("weight_gradient", weight_gradient.len(), width)?;
     check_length("bias_gradient", bias_gradient.len(), width)?;
-    for j in 0..width {
-        let stream = |which: u64| arith.stream(which).stream(j as u64);
-        let column = (0..rows).map(|i| (i, arith.value(gradient[i * width + j])));
-        let finite =
-            column.clone().all(|(i, g)| g.is_finite() && statistics.group_at(i, j).state == State::Finite);
+    let pass = Pass::Parameters {
+        statistics,
+        x,
+        gradient,
+        weight_gradient: &mut *weight_gradient,
+        bias_gradient: &mut *bias_gradient,
+    };
+    let (weights, biases): (Vec<usize>, Vec<usize>) =
+        arith.layer_pass(pass.into()).into_iter().partition(|left| *left < width);
+    let groups: Vec<Group> = match weights.is_empty() {
+        true => Vec::new(),
+        false => (0..statistics.len()).map(|index| statistics.defined(arith, index, x)).collect(),
+    };
+    let column = |j: usize| (0..rows).map(move |i| (i, arith.value(gradient[i * width + j])));
+    for j in weights {
+        let group_at = |i: usize| &groups[statistics.group_at(i, j)];
+        let stream = arith.stream(0).stream(j as u64);
+        let finite = column(j).all(|(i, g)| g.is_finite() && group_at(i).state == State::Finite);
         weight_gradient[j] = if finite {
-            let terms = column.clone().map(|(i, g)| {
-                let normalised = statistics.group_at(i, j).normalised(arith.value(x[i * width + j]));
+            let terms = column(j).map(|(i, g)| {
+                let normalised = group_at(i).normalised(arith.value(x[i * width + j]));
                 normalised.times(Extended::from_f64(g))
             });
-            terms.fold(Extended::ZERO, Extended::plus).round(&stream(0))
+            terms.fold(Extended::ZERO, Extended::plus).round(&stream)
         } else {
-            stream(0).round(f64::NAN)
+            stream.round(f64::NAN)
         };
-        let mut sum = SignedSum::of(column.map(|(_, g)| g));
+    }
+    for j in biases.into_iter().map(|left| left - width) {
+        let stream = arith.stream(1).stream(j as u64);
+        let mut sum = SignedSum::of(column(j).map(|(_, g)| g));
         bias_gradient[j] = match sum.special() {
-            Some(special) => stream(1).round(special),
-            None => sum.leading().round(&stream(1)),
+            Some(special) => stream.round(special),
+            None => sum.leading().round(&stream),
         };
     }
     Ok(())

@@ -28,7 +28,7 @@
 //!
 //! # Error
 //!
-//! Everything is computed with 126 bits and an unbounded exponent; x̂ is rounded to 112 bits; the sums behind the mean of x and dL/dbias are exact,
+//! The definition, which vectors follow bit by bit, computes everything with 126 bits and an unbounded exponent; x̂ is rounded to 112 bits; the sums behind the mean of x and dL/dbias are exact,
 //! other sums run in the order of the numbers; each result is then rounded once into the format. So nothing overflows or underflows but a
 //! result itself, whatever the magnitude of x, ε, weights and gradients. With `δ = 2^-110 + n 2^-124`, and `round` a rounding by the arithmetic,
 //!
@@ -56,10 +56,13 @@
 
 mod affine;
 mod backward;
+mod quick;
 mod statistics;
 
 pub use affine::{Affine, forward};
 pub use backward::{backward, parameter_gradients};
+pub use quick::LayerPass;
+pub(crate) use quick::{Pass, all_groups, on_vectors};
 pub use statistics::{Statistics, statistics};
 
 use crate::error::GradientError;

@@ -1,18 +1,30 @@
 //! What a layer knows of each group: mean, variance, factor.
 
+use super::quick::{Pass, Quick};
 use super::{NormLayer, check_rows};
 use crate::error::GradientError;
 use crate::extended::Extended;
 use crate::signed_sum::SignedSum;
+use crate::stored::Gradients;
 use gradchain_arith::Arithmetic;
 
 /// The statistics of every group of a batch: one for each row, or for each column for BatchNorm.
 #[derive(Clone, Debug)]
 pub struct Statistics {
     pub(super) layer: NormLayer,
+    pub(super) eps: f64,
     pub(super) width: usize,
     pub(super) rows: usize,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Known>,
+}
+
+/// What is known of a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Known {
+    /// Enough for vectors to decide nearly every result.
+    Quick(Quick),
+    /// What the definition takes.
+    Defined(Group),
 }
 
 /// Whether x̂ is a number in a group.
@@ -48,7 +60,7 @@ pub(super) struct Group {
 ///
 /// # Errors
 /// If `eps` is negative, infinite or NaN, or `x` is not made of whole rows.
-pub fn statistics<A: Arithmetic>(
+pub fn statistics<A: Gradients>(
     arith: &A,
     layer: NormLayer,
     eps: f64,
@@ -64,13 +76,21 @@ pub fn statistics<A: Arithmetic>(
     }
     check_rows("x", x.len(), width)?;
     let rows = x.len().checked_div(width).unwrap_or(0);
-    let mut statistics = Statistics { layer, width, rows, groups: Vec::new() };
-    let mut values = Vec::new();
-    for index in 0..if layer.is_over_columns() { width } else { rows } {
-        values.clear();
-        values.extend(statistics.members(index).map(|(i, j)| arith.value(x[i * width + j])));
-        statistics.groups.push(Group::of(layer, eps, &values));
-    }
+    let mut statistics = Statistics { layer, eps, width, rows, groups: Vec::new() };
+    let mut quick = vec![None; if layer.is_over_columns() { width } else { rows }];
+    arith.layer_pass(Pass::Statistics { statistics: &statistics, x, quick: &mut quick }.into());
+    let known = |(index, quick): (usize, Option<Quick>)| match quick {
+        Some(mut quick) => {
+            if quick.nearest.is_none() {
+                let group = statistics.defined(arith, index, x);
+                quick.nearest = Some([group.mean(), group.spread.to_nearest()]);
+            }
+            Known::Quick(quick)
+        }
+        None => Known::Defined(statistics.defined(arith, index, x)),
+    };
+    let groups = quick.into_iter().enumerate().map(known).collect();
+    statistics.groups = groups;
     Ok(statistics)
 }
 
@@ -95,8 +115,10 @@ impl Statistics {
     /// # Panics
     /// If there is no such group.
     pub fn mean(&self, index: usize) -> f64 {
-        let group = &self.groups[index];
-        group.number(group.sum[0].plus(group.sum[1]).divided_by(group.count), 0.0)
+        match &self.groups[index] {
+            Known::Quick(quick) => quick.nearest.map_or(f64::NAN, |[mean, _]| mean),
+            Known::Defined(group) => group.mean(),
+        }
     }
 
     /// The variance of group `index` about its mean, rounded to f64; for RMSNorm the mean square, for UnitNorm the sum of squares. Without ε. NaN
@@ -105,8 +127,10 @@ impl Statistics {
     /// # Panics
     /// If there is no such group.
     pub fn variance(&self, index: usize) -> f64 {
-        let group = &self.groups[index];
-        group.number(group.spread, f64::INFINITY)
+        match &self.groups[index] {
+            Known::Quick(quick) => quick.nearest.map_or(f64::NAN, |[_, spread]| spread),
+            Known::Defined(group) => group.number(group.spread, f64::INFINITY),
+        }
     }
 
     /// What the numbers of group `index` are multiplied by after centring, rounded to f64: 1 over the root or over the maximum. NaN where x̂
@@ -115,20 +139,35 @@ impl Statistics {
     /// # Panics
     /// If there is no such group.
     pub fn factor(&self, index: usize) -> f64 {
-        let group = &self.groups[index];
-        group.number(group.factor, 0.0)
+        match &self.groups[index] {
+            Known::Quick(quick) => quick.nearest_factor(),
+            Known::Defined(group) => group.number(group.factor, 0.0),
+        }
+    }
+
+    /// Numbers of a group.
+    pub(super) fn members_each(&self) -> usize {
+        if self.layer.is_over_columns() { self.rows } else { self.width }
+    }
+
+    /// What the definition takes of group `index` of `x`.
+    pub(super) fn defined<A: Arithmetic>(&self, arith: &A, index: usize, x: &[A::Number]) -> Group {
+        if let Some(Known::Defined(group)) = self.groups.get(index) {
+            return *group;
+        }
+        let values: Vec<f64> = self.members(index).map(|(i, j)| arith.value(x[i * self.width + j])).collect();
+        Group::of(self.layer, self.eps, &values)
     }
 
     /// The row and the column of each number of group `index`.
     pub(super) fn members(&self, index: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let over_columns = self.layer.is_over_columns();
-        let count = if over_columns { self.rows } else { self.width };
-        (0..count).map(move |k| if over_columns { (k, index) } else { (index, k) })
+        (0..self.members_each()).map(move |k| if over_columns { (k, index) } else { (index, k) })
     }
 
     /// The group of the number in `row` and `column`.
-    pub(super) fn group_at(&self, row: usize, column: usize) -> &Group {
-        &self.groups[if self.layer.is_over_columns() { column } else { row }]
+    pub(super) fn group_at(&self, row: usize, column: usize) -> usize {
+        if self.layer.is_over_columns() { column } else { row }
     }
 }
 
@@ -193,6 +232,11 @@ impl Group {
     #[inline]
     pub(super) fn normalised(&self, x: f64) -> Extended {
         self.deviation(x).times(self.rate).settled()
+    }
+
+    /// The mean rounded to f64.
+    fn mean(&self) -> f64 {
+        self.number(self.sum[0].plus(self.sum[1]).divided_by(self.count), 0.0)
     }
 
     /// `finite`, or what stands for it.

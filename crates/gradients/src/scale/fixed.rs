@@ -2,7 +2,6 @@
 
 use crate::error::GradientError;
 use crate::stored::Gradients;
-use gradchain_arith::Arithmetic;
 
 /// Multiplies every number by `factor`, a power of two.
 ///
@@ -11,9 +10,9 @@ use gradchain_arith::Arithmetic;
 ///
 /// # Errors
 /// If `factor` is not a power of two from 2^-1022 to 2^1022.
-pub fn scale<A: Arithmetic>(arith: &A, factor: f64, gradient: &mut [A::Number]) -> Result<(), GradientError> {
+pub fn scale<A: Gradients>(arith: &A, factor: f64, gradient: &mut [A::Number]) -> Result<(), GradientError> {
     check_scale(factor)?;
-    multiply(arith, factor, gradient);
+    arith.scale_by_power(factor, gradient);
     Ok(())
 }
 
@@ -24,14 +23,14 @@ pub fn scale<A: Arithmetic>(arith: &A, factor: f64, gradient: &mut [A::Number]) 
 ///
 /// # Errors
 /// If `factor` is not a power of two from 2^-1022 to 2^1022.
-pub fn unscale<A: Arithmetic>(
+pub fn unscale<A: Gradients>(
     arith: &A,
     factor: f64,
     gradient: &mut [A::Number],
 ) -> Result<(), GradientError> {
     check_scale(factor)?;
     // The reciprocal of a power of two is exact, and so is the product with it.
-    multiply(arith, 1.0 / factor, gradient);
+    arith.scale_by_power(1.0 / factor, gradient);
     Ok(())
 }
 
@@ -48,10 +47,4 @@ pub(crate) fn check_scale(factor: f64) -> Result<(), GradientError> {
     }
     let allowed = "the powers of two from 2^-1022 to 2^1022";
     Err(GradientError::OutOfRange { what: "loss-scale", value: factor, allowed })
-}
-
-fn multiply<A: Arithmetic>(arith: &A, factor: f64, gradient: &mut [A::Number]) {
-    for (i, g) in gradient.iter_mut().enumerate() {
-        *g = arith.stream(i as u64).round(arith.value(*g) * factor);
-    }
 }

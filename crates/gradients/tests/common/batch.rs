@@ -1,6 +1,6 @@
 //! Batches for the tests of the layers.
 
-use gradchain_arith::Arithmetic;
+use gradchain_gradients::Gradients;
 use gradchain_gradients::layers::{
     Affine, NormLayer, Statistics, backward, forward, parameter_gradients, statistics,
 };
@@ -26,7 +26,7 @@ pub(crate) struct Results {
     pub(crate) bias_gradient: Vec<f64>,
 }
 
-pub(crate) fn run<A: Arithmetic>(arith: &A, batch: &Batch) -> Results {
+pub(crate) fn run<A: Gradients>(arith: &A, batch: &Batch) -> Results {
     let numbers = |values: &[f64]| values.iter().map(|&x| arith.round(x)).collect::<Vec<_>>();
     let values = |numbers: &[A::Number]| numbers.iter().map(|&x| arith.value(x)).collect::<Vec<_>>();
     let zeros = |n: usize| vec![arith.round(0.0); n];

@@ -34,7 +34,7 @@ const LEAST_PRODUCT: usize = 256;
 struct Args {
     /// Only works that have all these words in their names: step, batch8, batch32, product, reference; backward, forward; dram, cached;
     /// strict, dot; threads, cost, subnormal; f16, bf16, f32, f64; a width; or activations, the name of one, value, derivative, gradient;
-    /// or remedies, norm1, norm100, clip-kept, clip-scaled
+    /// or remedies, norm1, norm100, clip-kept, clip-scaled, clip-value, scale, normalise, layer-forward, layer-backward
     words: Vec<String>,
     /// Bursts behind each figure
     #[arg(long, default_value_t = 9)]
