@@ -143,7 +143,9 @@ fn bottom_layers_learn_or_stay() {
     let number = |row: &Value, name: &str| row[name].as_f64().expect("a number");
     for row in of("sigmoid") {
         let (layer, moved) = (number(row, "layer"), number(row, "moved"));
-        assert!(layer > 12.0 || moved < 1e-8, "{row}");
+        // Less than an ulp of f32; in 16 bits not at all.
+        let most = if row["format"] == "f16" || row["format"] == "bf16" { 0.0 } else { f64::powi(2.0, -23) };
+        assert!(layer > 12.0 || moved <= most, "{row}");
         assert!(layer < 24.0 || moved > 0.3, "{row}");
     }
     assert!(of("tanh").all(|row| number(row, "moved") > 0.02) && of("tanh").count() == 96);
