@@ -1,13 +1,21 @@
 //! The gradchain program: the only crate that touches files, arguments and the terminal.
 //!
-//! Exit codes: 0 all well; 1 a check failed; 2 usage or input error; 3 interrupted, resumable.
+//! Exit codes: 0 all well; 1 a check failed; 2 usage or input error; 3 incomplete, resumable.
 
 mod args;
-mod check;
+mod gate;
 mod list;
+mod manual;
+mod merge;
 mod output;
+mod parts;
+mod plan;
+mod printer;
 mod report;
 mod run;
+mod sidecar;
+mod slurm;
+mod status;
 mod studies;
 mod table;
 
@@ -39,11 +47,17 @@ fn main() -> ExitCode {
     };
     let result = match &args.command {
         Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::plan(args),
+        Command::Status(args) => status::status(args),
+        Command::Merge(args) => merge::merge(args),
         Command::List => list::list(),
-        Command::Check(args) => check::check(args),
+        Command::Check(args) => gate::check(args),
+        Command::Gate(command) => gate::gate(command),
         Command::Report(args) => report::report(args),
         Command::Info => list::info(),
         Command::Schema => list::schema(),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
     };
     match result {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use crate::Verdict;
 use crate::args::ReportArgs;
-use crate::check::committed;
+use crate::studies::committed;
 use anyhow::{Context, Result};
 use gradchain_report::{Column, Report, Source, index, markdown, page, read};
 use gradchain_study::{BUILTIN, COLUMNS, Kind};

@@ -1,116 +1,180 @@
 //! `gradchain run`: studies in, rows out.
 
 use crate::Verdict;
-use crate::args::{OutputFormat, RunArgs, threads};
-use crate::output::RowsFile;
-use crate::studies::Found;
-use crate::table;
+use crate::args::{RunArgs, threads};
+use crate::output::{Failures, RowsFile};
+use crate::printer::Printer;
+use crate::sidecar::Sidecar;
+use crate::studies::Planned;
 use anyhow::{Context, Result, bail};
 use gradchain_arith::Isa;
 use gradchain_study::{
-    BUILTIN, Cell, Event, Outcome, Record, RunError, Study, csv_header, measure, run as run_cells,
+    Cell, Event, MeasureError, Outcome, Record, Row, RunError, assign, cost, measure, run as run_cells,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// The flag that Ctrl-C sets. A second Ctrl-C ends the program at once.
+/// The flag that Ctrl-C and SIGTERM set, with which schedulers announce that the time is up. A second one ends the program at once.
 pub(crate) fn stop_flag() -> Result<&'static AtomicBool> {
-    let handler = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).context("cannot watch for Ctrl-C")?;
+    for signal in [SIGINT, SIGTERM] {
+        let registered = flag::register_conditional_shutdown(signal, 128 + signal, &STOP)
+            .and_then(|_| flag::register(signal, &STOP));
+        registered.context("cannot watch for Ctrl-C")?;
+    }
     Ok(&STOP)
 }
 
 /// A bar on standard error if that is a terminal, and nothing otherwise.
 pub(crate) fn progress(name: &str, cells: usize, visible: bool) -> ProgressBar {
+    bar(name, cells as u64, visible, "{prefix} {wide_bar} {pos}/{len} cells, {eta} left")
+}
+
+fn bar(name: &str, length: u64, visible: bool, template: &str) -> ProgressBar {
     if !visible || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} cells, {eta} left");
-    let bar = ProgressBar::new(cells as u64).with_prefix(name.to_owned());
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let bar = ProgressBar::new(length).with_prefix(name.to_owned());
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
+
+/// A bar that grows with the estimated time of the cells that are measured, so that what it says is left does not depend on which come first.
+struct Progress {
+    bar: ProgressBar,
+    measured: usize,
+    cells: usize,
+}
+
+impl Progress {
+    fn new(name: &str, cells: &[Cell], visible: bool) -> Progress {
+        let total = cells.iter().map(units).sum();
+        let bar = bar(name, total, visible, "{prefix} {wide_bar} {msg} cells, {eta} left");
+        bar.set_message(format!("0/{}", cells.len()));
+        Progress { bar, measured: 0, cells: cells.len() }
+    }
+
+    fn one_more(&mut self, cell: &Cell) {
+        self.measured += 1;
+        self.bar.inc(units(cell));
+        self.bar.set_message(format!("{}/{}", self.measured, self.cells));
+    }
+}
+
+/// The estimated time of a cell in microseconds, at least one.
+fn units(cell: &Cell) -> u64 {
+    (cost(cell).seconds * 1e6) as u64 + 1
+}
+
+/// Reasons told at the end of a run that kept going.
+const TOLD: usize = 5;
 
 pub(crate) fn run(args: &RunArgs) -> Result<Verdict> {
     let isa = Isa::choose()?;
     // All studies are planned before the first is measured: a mistake in the last must not cost the time of the others.
-    let planned =
-        args.studies_to_run().into_iter().map(|name| plan(name, args)).collect::<Result<Vec<_>>>()?;
-    for (i, (study, _)) in planned.iter().enumerate() {
-        if planned[..i].iter().any(|(other, _)| other.name == study.name) {
-            bail!("two studies are called `{}`", study.name);
-        }
-    }
+    let planned = args.selection.plan()?;
     let stop = stop_flag()?;
     let mut printer = Printer::new(args)?;
-    for (study, cells) in planned {
-        let outcome = one(&study, &cells, args, isa, stop, &mut printer)?;
+    let mut unmeasured = Vec::new();
+    for planned in &planned {
+        let cells = own_cells(planned, args);
+        let end = one(planned, &cells, args, isa, stop, &mut printer)?;
         if printer.closed && args.out.is_none() {
             return Ok(Verdict::Passed);
         }
-        if let Some(measured) = outcome {
-            let hint = if args.out.is_some() { "; --resume goes on" } else { "" };
-            let _ = writeln!(
-                io::stderr(),
-                "gradchain: interrupted: {}: {measured} of {} cells measured{hint}",
-                study.name,
-                cells.len()
-            );
-            return Ok(Verdict::Incomplete);
+        match end {
+            End::Complete => {}
+            End::Unmeasured(reasons) => {
+                unmeasured
+                    .extend(reasons.into_iter().map(|reason| format!("{}: {reason}", planned.study.name)));
+            }
+            End::Interrupted(measured) => {
+                let hint = if args.out.is_some() { "; --resume goes on" } else { "" };
+                say(&format!(
+                    "interrupted: {}: {measured} of {} cells measured{hint}",
+                    planned.study.name,
+                    cells.len()
+                ));
+                return Ok(Verdict::Incomplete);
+            }
         }
+    }
+    if !unmeasured.is_empty() {
+        let more = if unmeasured.len() > TOLD { "; and more" } else { "" };
+        let told: Vec<&str> = unmeasured.iter().take(TOLD).map(String::as_str).collect();
+        bail!("{} cells cannot be measured; the others are: {}{more}", unmeasured.len(), told.join("; "));
     }
     Ok(Verdict::Passed)
 }
 
-impl RunArgs {
-    fn studies_to_run(&self) -> Vec<&str> {
-        match self.studies.is_empty() {
-            true => BUILTIN.iter().map(|(name, _)| *name).collect(),
-            false => self.studies.iter().map(String::as_str).collect(),
+/// A line on standard error; with nobody to read it, none.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "gradchain: {line}");
+}
+
+/// The cells of the shard, or all.
+fn own_cells(planned: &Planned, args: &RunArgs) -> Vec<Cell> {
+    let Some(shard) = args.part.shard else { return planned.cells.clone() };
+    let shards = assign(&planned.cells, shard.of(), args.part.balance.into());
+    let own = planned.cells.iter().zip(shards).filter(|(_, number)| *number == shard.number());
+    own.map(|(cell, _)| cell.clone()).collect()
+}
+
+/// How the run of a study ended.
+enum End {
+    Complete,
+    /// So many cells are measured.
+    Interrupted(usize),
+    /// All that can be measured is. Why not the others, a sentence each.
+    Unmeasured(Vec<String>),
+}
+
+/// Opens the file of the rows of one study, if there is one, with the plan beside it if it is a shard.
+fn open(planned: &Planned, cells: &[Cell], args: &RunArgs) -> Result<Option<RowsFile>> {
+    let Some(out) = &args.out else { return Ok(None) };
+    let directory = out.join(&planned.recipe.name);
+    let name = args.part.shard.map_or("rows.jsonl".to_owned(), |shard| shard.file_name());
+    let rows = directory.join(&name);
+    let Some(shard) = args.part.shard else {
+        return RowsFile::open(&directory, &name, args.resume, cells).map(Some);
+    };
+    let sidecar = Sidecar::new(planned, shard, args.part.balance.into());
+    let has_rows = std::fs::metadata(&rows).is_ok_and(|metadata| metadata.len() > 0);
+    if args.resume
+        && has_rows
+        && let Some(there) = Sidecar::beside(&rows)?
+    {
+        there.demand(&rows, &planned.hash, &planned.recipe)?;
+        if there.balance != sidecar.balance {
+            let (theirs, ours) = (there.balance.name(), sidecar.balance.name());
+            bail!("{}: these are the cells of --balance {theirs}, not of --balance {ours}", rows.display());
         }
     }
+    let file = RowsFile::open(&directory, &name, args.resume, cells)?;
+    sidecar.write(&rows)?;
+    Ok(Some(file))
 }
 
-fn plan(name: &str, args: &RunArgs) -> Result<(Study, Vec<Cell>)> {
-    let mut found = Found::named(name)?;
-    for assignment in &args.set {
-        found.study.set(assignment)?;
-    }
-    found.study.draws = args.draws.unwrap_or(found.study.draws);
-    found.study.seed = args.seed.unwrap_or(found.study.seed);
-    let mut cells = found.plan()?;
-    if let Some(shard) = args.shard {
-        let mut index = 0..;
-        cells.retain(|_| index.next().is_some_and(|index| shard.holds(index)));
-    }
-    Ok((found.study, cells))
-}
-
-/// Measures one study; gives the number of measured cells if it was interrupted.
+/// Measures the `cells` of one study.
 fn one(
-    study: &Study,
+    planned: &Planned,
     cells: &[Cell],
     args: &RunArgs,
     isa: Isa,
     stop: &AtomicBool,
     printer: &mut Printer,
-) -> Result<Option<usize>> {
-    let file_name = args.shard.map_or("rows.jsonl".to_owned(), |shard| shard.file_name());
-    let mut file = match &args.out {
-        Some(out) => Some(RowsFile::open(&out.join(&*study.name), &file_name, args.resume, cells)?),
-        None => None,
-    };
-    let kept = file.as_ref().map(|file| file.kept.clone()).unwrap_or_default();
+) -> Result<End> {
+    let study = &planned.study;
+    let mut file = open(planned, cells, args)?;
+    let kept = file.as_mut().map(|file| std::mem::take(&mut file.kept)).unwrap_or_default();
     let missing: Vec<usize> = (0..cells.len()).filter(|&index| !kept.has(index)).collect();
     let to_measure: Vec<Cell> = missing.iter().map(|&index| cells[index].clone()).collect();
     let timed = args.timing.then(|| isa.name());
-    let bar = progress(&study.name, to_measure.len(), !printer.streams_to_terminal());
+    let mut progress = Progress::new(&study.name, &to_measure, !printer.streams_to_terminal());
     // Cells before this one are printed. Kept rows are printed where they stand in the order of the study.
     let mut next = 0;
     let mut print_kept_before = |end: usize, printer: &mut Printer| -> Result<()> {
@@ -122,122 +186,65 @@ fn one(
         next = end;
         Ok(())
     };
-    let outcome = run_cells(
-        &to_measure,
-        &|cell| measure(cell, isa),
-        threads(args.threads),
-        timed,
-        stop,
-        |event| -> Result<()> {
+    let failures = Mutex::new(Failures::beside(file.as_ref().map(|file| file.path.as_path())));
+    let measure_or_note = |cell: &Cell| -> Result<Vec<Row>, MeasureError> {
+        measure(cell, isa).or_else(|error| {
+            if let Ok(mut failures) = failures.lock() {
+                failures.note(cell, &error.to_string());
+            }
+            if args.keep_going { Ok(Vec::new()) } else { Err(error) }
+        })
+    };
+    let outcome =
+        run_cells(&to_measure, &measure_or_note, threads(args.threads), timed, stop, |event| -> Result<()> {
             match event {
-                Event::Measured => bar.inc(1),
-                Event::Records { index, records } => {
-                    if let Some(file) = &mut file {
-                        file.append(
-                            &records.iter().map(|record| record.to_json() + "\n").collect::<String>(),
-                        )?;
+                Event::Measured { index, records } => {
+                    if let Some(file) = &mut file
+                        && !records.is_empty()
+                    {
+                        let lines: String = records.iter().map(|record| record.to_json() + "\n").collect();
+                        file.append(missing[index], &lines)?;
                     }
+                    progress.one_more(&to_measure[index]);
+                }
+                Event::Records { index, records } => {
                     print_kept_before(missing[index], printer)?;
                     records.into_iter().try_for_each(|record| printer.record(record))?;
                     // With nobody reading and no file to write, the rest would be measured for nothing.
-                    if printer.closed && file.is_none() {
+                    if printer.closed && args.out.is_none() {
                         bail!(io::Error::from(io::ErrorKind::BrokenPipe));
                     }
                 }
             }
             Ok(())
-        },
-    );
-    bar.finish_and_clear();
-    let measured = match outcome {
-        Ok(Outcome::Complete) => None,
-        Ok(Outcome::Stopped { emitted }) => Some(kept.len() + emitted),
-        Err(e) => {
-            let note = file.as_ref().map(|file| format!("; {} keeps the cells before", file.path.display()));
-            printer.study_ends(study)?;
-            return match e {
-                RunError::Sink(e) => Err(e),
-                e @ (RunError::Cell { .. } | RunError::Threads { .. }) => {
-                    bail!("{}: {e}{}", study.place, note.unwrap_or_default())
-                }
-            };
-        }
-    };
-    print_kept_before(cells.len(), printer)?;
+        });
+    progress.bar.finish_and_clear();
+    let failures = failures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let unmeasured = failures.write()?;
+    let complete = matches!(outcome, Ok(Outcome::Complete)) && unmeasured.is_empty();
+    if outcome.is_ok() {
+        print_kept_before(cells.len(), printer)?;
+    }
     printer.study_ends(study)?;
-    if let Some(file) = file {
-        let done = cells.len() - kept.len();
-        if measured.is_none() {
-            let path = file.path.display().to_string();
-            file.finish(cells)?;
-            let _ = writeln!(io::stderr(), "gradchain: {path}: {done} cells measured, {} kept", kept.len());
-        }
+    let path = file.as_ref().map(|file| file.path.display().to_string());
+    // A file that could not be written to is left as it is: it may be full.
+    if let Some(file) = file
+        && !matches!(outcome, Err(RunError::Sink(_)))
+    {
+        file.finish(cells, complete)?;
     }
-    Ok(measured)
-}
-
-/// Writes records to standard output in the asked format: lines at once, tables when their study ends.
-struct Printer {
-    format: Option<OutputFormat>,
-    timing: bool,
-    held: Vec<Record>,
-    studies: usize,
-    /// Whether the reader has gone away.
-    closed: bool,
-}
-
-impl Printer {
-    fn new(args: &RunArgs) -> Result<Printer> {
-        let format = args.format.or(if args.out.is_none() { Some(OutputFormat::Table) } else { None });
-        let mut printer =
-            Printer { format, timing: args.timing, held: Vec::new(), studies: 0, closed: false };
-        if format == Some(OutputFormat::Csv) {
-            printer.write(&csv_header(args.timing))?;
-        }
-        Ok(printer)
-    }
-
-    fn streams_to_terminal(&self) -> bool {
-        let streams = match self.format {
-            Some(OutputFormat::Jsonl | OutputFormat::Csv) => true,
-            Some(OutputFormat::Table | OutputFormat::Md) | None => false,
-        };
-        streams && io::stdout().is_terminal()
-    }
-
-    fn record(&mut self, record: Record) -> Result<()> {
-        match self.format {
-            None => Ok(()),
-            Some(OutputFormat::Jsonl) => self.write(&(record.to_json() + "\n")),
-            Some(OutputFormat::Csv) => self.write(&record.to_csv(self.timing)),
-            Some(OutputFormat::Table | OutputFormat::Md) => {
-                self.held.push(record);
-                Ok(())
+    match outcome {
+        Ok(Outcome::Complete) => {
+            if let Some(path) = path.filter(|_| complete) {
+                say(&format!("{path}: {} cells measured, {} kept", to_measure.len(), kept.len()));
             }
+            Ok(if complete { End::Complete } else { End::Unmeasured(unmeasured) })
         }
-    }
-
-    fn study_ends(&mut self, study: &Study) -> Result<()> {
-        let records = std::mem::take(&mut self.held);
-        let text = match self.format {
-            Some(OutputFormat::Table) => table::plain(study, &records),
-            Some(OutputFormat::Md) => table::markdown(study, &records),
-            Some(OutputFormat::Jsonl | OutputFormat::Csv) | None => return Ok(()),
-        };
-        let gap = if self.studies == 0 { "" } else { "\n" };
-        self.studies += 1;
-        self.write(&format!("{gap}{text}"))
-    }
-
-    fn write(&mut self, text: &str) -> Result<()> {
-        if self.closed {
-            return Ok(());
+        Ok(Outcome::Stopped { emitted }) => Ok(End::Interrupted(kept.len() + emitted - unmeasured.len())),
+        Err(RunError::Sink(e)) => Err(e),
+        Err(e @ (RunError::Cell { .. } | RunError::Threads { .. })) => {
+            let note = path.map(|path| format!("; {path} keeps the cells that are measured"));
+            bail!("{}: {e}{}", study.place, note.unwrap_or_default())
         }
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            result => result.context("standard output")?,
-        }
-        Ok(())
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn markdown(study: &Study, records: &[Record]) -> String {
     out
 }
 
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -95,7 +95,7 @@ impl Layout {
 }
 
 /// A value in at most 5 significant digits; whole numbers in full.
-fn short(value: &Value) -> String {
+pub(crate) fn short(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(x) => x.to_string(),

@@ -128,7 +128,7 @@ impl Axis {
             Axis::Init => {
                 cell.init = match text.strip_prefix("file:") {
                     Some("") => return Err("`file:` names no file; allowed: file:PATH".to_owned()),
-                    Some(path) => Init::File(NetworkFile { path: path.into(), bytes: [].into() }),
+                    Some(path) => Init::File(NetworkFile { path: path.into(), ..Default::default() }),
                     None => named(&Init::NAMED, "init", text, ", file:PATH")?,
                 }
             }

@@ -55,18 +55,6 @@ impl Measure {
             Measure::Spectrum => "spectrum",
         }
     }
-
-    /// Whether a cell gives more than one row.
-    pub(crate) const fn has_many_rows(self) -> bool {
-        match self {
-            Measure::Chain
-            | Measure::Remedies
-            | Measure::Growth
-            | Measure::Association
-            | Measure::Derivative => false,
-            Measure::Layers | Measure::Spectrum => true,
-        }
-    }
 }
 
 /// Where the weights come from.
@@ -114,12 +102,14 @@ impl Init {
 }
 
 /// A safetensors file, read by the caller: this crate opens none.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct NetworkFile {
     /// The path as the user wrote it.
     pub path: Arc<str>,
-    /// The whole content.
+    /// The whole content; empty until it is read.
     pub bytes: Arc<[u8]>,
+    /// The widths of the network, from the input on: one more than it has layers.
+    pub widths: Arc<[usize]>,
 }
 
 impl fmt::Debug for NetworkFile {
@@ -219,6 +209,28 @@ impl Cell {
     /// The width of h_t, t = 0 .. `depth`, unless a file gives the network.
     pub fn width_at(&self, t: usize) -> usize {
         self.widths.map_or(self.width, |widths| widths.at(self.depth, t))
+    }
+
+    /// How many rows the cell gives: known before it is measured, so that a file which ends within a cell is told from a whole one.
+    pub fn row_count(&self) -> usize {
+        match self.measure {
+            Measure::Chain
+            | Measure::Remedies
+            | Measure::Growth
+            | Measure::Association
+            | Measure::Derivative => 1,
+            Measure::Layers => self.layers(),
+        }
+    }
+
+    /// Layers of the network: those of its file, or `depth`.
+    pub fn layers(&self) -> usize {
+        match &self.init {
+            Init::File(file) => file.widths.len().saturating_sub(1),
+            Init::Gaussian | Init::Xavier | Init::He | Init::LeCun | Init::Torch | Init::Orthogonal => {
+                self.depth
+            }
+        }
     }
 
     /// What on which axis contradicts the rest of the cell.
@@ -384,7 +396,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// FNV-1a with 128 bits (Fowler, Noll, Vo; RFC 9923).
-fn fnv(bytes: &[u8]) -> u128 {
+pub(crate) fn fnv(bytes: &[u8]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = (1 << 88) + 0x13b;
     bytes.iter().fold(OFFSET, |hash, &byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
@@ -417,9 +429,19 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_counted_before_they_are_measured() {
+        let cell = Cell { depth: 7, ..Cell::default() };
+        assert_eq!(cell.row_count(), 1);
+        let layers = Cell { measure: Measure::Layers, ..cell };
+        assert_eq!(layers.row_count(), 7);
+        let file = NetworkFile { widths: [64, 20, 10].into(), ..Default::default() };
+        assert_eq!(Cell { init: Init::File(file), ..layers }.row_count(), 2);
+    }
+
+    #[test]
     fn a_file_counts_with_its_content() {
         let cell = |path: &str, bytes: &[u8]| Cell {
-            init: Init::File(NetworkFile { path: path.into(), bytes: bytes.into() }),
+            init: Init::File(NetworkFile { path: path.into(), bytes: bytes.into(), ..Default::default() }),
             ..Cell::default()
         };
         assert_eq!(cell("a", b"x").id(), cell("b", b"x").id());

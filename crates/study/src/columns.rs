@@ -1,6 +1,6 @@
 //! The one table of columns: what every field of a row is called, in which unit, and what it means.
 //!
-//! Rows, tables, CSV, `gradchain schema` and the messages of `gradchain check` all take their names and their order from here.
+//! Rows, tables, CSV, `gradchain schema` and the messages of the drift gate all take their names and their order from here.
 
 use crate::axis::Axis;
 

@@ -6,7 +6,7 @@
 //! cell: a run holds as many cells at once as it has threads, and the measure `growth` as many draws of its cell. What the machine has is not asked, so
 //! that a study is refused everywhere or nowhere.
 
-use crate::cell::{Cell, Measure};
+use crate::cell::{Cell, Init, Measure};
 use crate::gain::Gain;
 use gradchain_activations::Activation;
 use gradchain_arith::{Format, Rules};
@@ -37,6 +37,16 @@ const POINT: f64 = 300.0;
 /// n_0 .. n_d of the networks that `cell` draws. The measure `layers` has other widths at its two ends, which do not matter here.
 pub(crate) fn drawn(cell: &Cell) -> Vec<usize> {
     (0..=cell.depth).map(|t| cell.width_at(t)).collect()
+}
+
+/// n_0 .. n_d of the networks of `cell`, drawn or of its file.
+pub(crate) fn widths(cell: &Cell) -> Vec<usize> {
+    match &cell.init {
+        Init::File(file) => file.widths.to_vec(),
+        Init::Gaussian | Init::Xavier | Init::He | Init::LeCun | Init::Torch | Init::Orthogonal => {
+            drawn(cell)
+        }
+    }
 }
 
 /// n_0 .. n_d of `network`.
@@ -108,10 +118,15 @@ fn intermediates(cell: &Cell, widths: &[usize]) -> f64 {
 
 /// What a number of the format takes in the arithmetic of the cell: emulated formats compute in f64.
 fn bytes_of_number(cell: &Cell) -> f64 {
-    let native = cell.rules() == Rules::default();
     let stored = [(Format::F16, 2.0), (Format::BF16, 2.0), (Format::F32, 4.0)];
-    let stored = stored.into_iter().find(|(format, _)| native && *format == cell.format);
+    let stored = stored.into_iter().find(|(format, _)| is_native(cell) && *format == cell.format);
     stored.map_or(F64, |(_, bytes)| bytes)
+}
+
+/// Whether the kernels compute in the format of `cell` itself; other formats and rules are emulated in f64.
+pub(crate) fn is_native(cell: &Cell) -> bool {
+    cell.rules() == Rules::default()
+        && [Format::F16, Format::BF16, Format::F32, Format::F64].contains(&cell.format)
 }
 
 #[cfg(test)]

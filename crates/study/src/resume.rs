@@ -1,7 +1,9 @@
 //! What of an interrupted run is kept.
 
+use crate::blocks::blocks;
 use crate::cell::Cell;
-use crate::record::Record;
+use crate::merge::same;
+use crate::plan::ById;
 use std::collections::BTreeMap;
 
 /// Measured lines by the index of their cell.
@@ -42,65 +44,38 @@ impl Kept {
     }
 }
 
-/// Reads the rows of an interrupted run of `cells`. The last line is dropped if it is torn, and so is the cell that the file ends
-/// with if `cells` give several rows each: nothing tells whether its rows are all there.
+/// The measured cells in the rows of `cells` that a run left, in whatever order. A torn last line is dropped, and so are the rows of a cell that are
+/// not all there. Equal rows that stand twice count once.
 ///
 /// # Errors
-/// If a line other than the last is no row, or belongs to no cell of the study, or another version measured it: to go on would
-/// lose or mix measurements. The message names the line.
+/// If a line other than the last is no row, or belongs to no cell of the study, or another version measured it, or two measurements of a cell differ: to go
+/// on would lose or mix measurements. The message names the line.
 pub fn keep(text: &[u8], cells: &[Cell]) -> Result<Kept, String> {
-    let (mut kept, last) = gather(text, cells)?;
-    if let Some(index) = last
-        && (cells[index].measure.has_many_rows() || kept.lines[&index].matches('\n').count() > 1)
-    {
-        kept.lines.remove(&index);
+    let blocks = blocks(text, &ById::new(cells))?;
+    let mut kept = Kept::default();
+    for block in blocks.whole {
+        match kept.lines.get(&block.index) {
+            None => {
+                kept.lines.insert(block.index, block.text.to_owned());
+            }
+            Some(other) => same(other, block.text).map_err(|difference| {
+                let cell = cells[block.index].id();
+                format!("line {}: cell {cell} stands above with other results: {difference}", block.line)
+            })?,
+        }
     }
     Ok(kept)
-}
-
-/// The lines of a finished file of rows in the order of `cells`.
-///
-/// # Errors
-/// As [`keep`].
-pub fn in_order(text: &[u8], cells: &[Cell]) -> Result<String, String> {
-    gather(text, cells).map(|(kept, _)| kept.text())
-}
-
-/// The whole lines of a file by cell, and the cell of the last one.
-fn gather(text: &[u8], cells: &[Cell]) -> Result<(Kept, Option<usize>), String> {
-    let index_of: BTreeMap<String, usize> =
-        cells.iter().enumerate().map(|(i, cell)| (cell.id(), i)).collect();
-    let mut kept = Kept::default();
-    let mut last = None;
-    for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let at_line = |message: String| format!("line {}: {message}", number + 1);
-        let Some(line) = line.strip_suffix(b"\n") else { break };
-        let line = str::from_utf8(line).map_err(|_| at_line("not UTF-8".to_owned()))?;
-        let record = Record::parse(line).map_err(at_line)?;
-        if record.version != env!("CARGO_PKG_VERSION") {
-            let message =
-                format!("measured by version {}, this is {}", record.version, env!("CARGO_PKG_VERSION"));
-            return Err(at_line(message));
-        }
-        let index = *index_of.get(&record.cell).ok_or_else(|| {
-            at_line(format!("cell {} is none of this study with these axes, draws and seed", record.cell))
-        })?;
-        let lines = kept.lines.entry(index).or_default();
-        lines.push_str(line);
-        lines.push('\n');
-        last = Some(index);
-    }
-    Ok((kept, last))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cell::Measure;
+    use crate::record::Record;
     use crate::row::Row;
 
     fn cells(measure: Measure) -> Vec<Cell> {
-        (0..4).map(|depth| Cell { depth, measure, ..Cell::default() }).collect()
+        (1..5).map(|depth| Cell { depth, measure, ..Cell::default() }).collect()
     }
 
     fn line(cell: &Cell, layer: usize) -> String {
@@ -121,10 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_cell_of_many_rows_is_measured_again() {
+    fn a_cell_without_all_its_rows_is_measured_again() {
         let cells = cells(Measure::Layers);
-        let text = line(&cells[0], 1) + &line(&cells[0], 2) + &line(&cells[1], 1);
-        assert_eq!(keep(text.as_bytes(), &cells).unwrap().text(), line(&cells[0], 1) + &line(&cells[0], 2));
+        let (first, second) = (line(&cells[0], 1), line(&cells[1], 1) + &line(&cells[1], 2));
+        let text = second.clone() + &first + &line(&cells[2], 1);
+        let kept = keep(text.as_bytes(), &cells).unwrap();
+        assert_eq!((kept.text(), kept.is_prefix()), (first + &second, true));
     }
 
     #[test]
@@ -133,8 +110,12 @@ mod tests {
         let text = line(&cells[3], 1) + &line(&cells[0], 1);
         let kept = keep(text.as_bytes(), &cells).unwrap();
         assert_eq!(kept.text(), line(&cells[0], 1) + &line(&cells[3], 1));
-        assert_eq!(in_order(text.as_bytes(), &cells).unwrap(), kept.text());
         assert!(!kept.is_prefix() && kept.lines(3) == Some(&*line(&cells[3], 1)) && kept.lines(1).is_none());
+        assert_eq!(
+            keep((text.clone() + &text).as_bytes(), &cells).unwrap(),
+            kept,
+            "twice the same counts once"
+        );
     }
 
     #[test]
@@ -142,12 +123,18 @@ mod tests {
         let cells = cells(Measure::Chain);
         let good = line(&cells[0], 1);
         let foreign = line(&Cell { depth: 99, ..Cell::default() }, 1);
+        let seeded = line(&Cell { seed: 7, ..cells[0].clone() }, 1);
+        let named = line(&Cell { study: "other".into(), ..cells[0].clone() }, 1);
         let older =
             good.replace(&format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION")), "\"version\":\"0.0.0\"");
         for (text, reason) in [
             (good.clone() + &foreign, "line 2: cell"),
+            (good.clone() + &seeded, "it has seed 7, the study 1"),
+            (good.clone() + &named, "line 2: a row of the study `other`, this is ``"),
             (older, "line 1: measured by version 0.0.0"),
             ("x\n".to_owned() + &good, "line 1: no JSON"),
+            (good.clone() + &line(&cells[1], 1) + &line(&cells[0], 2), "line 3: cell"),
+            (good.clone() + &line(&cells[0], 2), "layer: 1 and 2"),
         ] {
             let message = keep(text.as_bytes(), &cells).unwrap_err();
             assert!(message.contains(reason), "{message}");

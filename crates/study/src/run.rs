@@ -1,7 +1,7 @@
-//! Measures cells in parallel and hands out their records in the order of the cells.
+//! Measures cells in parallel and hands out their records twice: as they are measured, and in the order of the cells.
 //!
-//! The threads take the next cell from one counter, so that rows finish nearly in order; a record leaves only when all before it have left.
-//! So the output is the same for any number of threads, and whatever stops a run, what has left is a prefix of the whole.
+//! The threads take the next cell from one counter, so that rows finish nearly in order. What is shown leaves in order, each record when all before it have
+//! left: the output is the same for any number of threads. What is kept leaves at once, so that a slow cell holds back nothing that could be lost.
 
 use crate::cell::Cell;
 use crate::measure::MeasureError;
@@ -9,8 +9,6 @@ use crate::record::{Record, Timing};
 use crate::row::Row;
 use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -21,9 +19,14 @@ pub type MeasureFn<'a> = dyn Fn(&Cell) -> Result<Vec<Row>, MeasureError> + Sync 
 
 /// What a run tells while it goes on, always on the calling thread.
 #[derive(Debug)]
-pub enum Event {
-    /// One more cell is measured; cells after it may still be under way.
-    Measured,
+pub enum Event<'a> {
+    /// One more cell is measured; cells before it may still be under way.
+    Measured {
+        /// Index of the cell in the slice given to [`run`].
+        index: usize,
+        /// Its records.
+        records: &'a [Record],
+    },
     /// The records of the next cell in order.
     Records {
         /// Index of the cell in the slice given to [`run`].
@@ -45,7 +48,7 @@ pub enum Outcome {
     },
 }
 
-/// Why a run failed. The records of all cells before the failing one have left.
+/// Why a run failed. The records of all cells before the failing one have left in order, and those of all cells that are measured have left.
 #[derive(Debug, Error)]
 pub enum RunError<E> {
     /// The threads could not be started.
@@ -82,7 +85,7 @@ pub fn run<E>(
     threads: usize,
     isa: Option<&str>,
     stop: &AtomicBool,
-    mut sink: impl FnMut(Event) -> Result<(), E>,
+    mut sink: impl FnMut(Event<'_>) -> Result<(), E>,
 ) -> Result<Outcome, RunError<E>> {
     let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
     let pool = pool.map_err(|source| RunError::Threads { threads, source })?;
@@ -108,18 +111,30 @@ pub fn run<E>(
         scope.spawn_broadcast(move |_, _| work(&sender));
         let mut waiting = BTreeMap::new();
         let mut emitted = 0;
+        let mut failure: Option<(usize, MeasureError)> = None;
         for (index, result) in receiver {
             let fail = |e| {
                 failed.store(true, Ordering::Relaxed);
                 RunError::Sink(e)
             };
-            sink(Event::Measured).map_err(fail)?;
-            waiting.insert(index, result);
-            while let Some(result) = waiting.remove(&emitted) {
-                let records = result.map_err(|source| RunError::Cell { id: cells[emitted].id(), source })?;
+            match result {
+                Ok(records) => {
+                    sink(Event::Measured { index, records: &records }).map_err(fail)?;
+                    waiting.insert(index, records);
+                }
+                // The cells under way are still measured and kept. Of several failures the first in order is told.
+                Err(source) if failure.as_ref().is_none_or(|(first, _)| index < *first) => {
+                    failure = Some((index, source));
+                }
+                Err(_) => {}
+            }
+            while let Some(records) = waiting.remove(&emitted) {
                 sink(Event::Records { index: emitted, records }).map_err(fail)?;
                 emitted += 1;
             }
+        }
+        if let Some((index, source)) = failure {
+            return Err(RunError::Cell { id: cells[index].id(), source });
         }
         Ok(if emitted == cells.len() { Outcome::Complete } else { Outcome::Stopped { emitted } })
     })
@@ -130,43 +145,6 @@ fn records(cell: &Cell, measure: &MeasureFn<'_>, isa: Option<&str>) -> Result<Ve
     let rows = measure(cell)?;
     let timing = isa.map(|isa| Timing { seconds: start.elapsed().as_secs_f64(), isa: isa.to_owned() });
     Ok(rows.iter().map(|row| Record::new(cell, row, timing.clone())).collect())
-}
-
-/// A part of a study: every `of`-th cell, from the `number`-th on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    number: usize,
-    of: usize,
-}
-
-impl Shard {
-    /// Whether the cell at `index` of the whole study belongs to the shard.
-    pub fn holds(self, index: usize) -> bool {
-        index % self.of == self.number - 1
-    }
-
-    /// Name of its file of rows.
-    pub fn file_name(self) -> String {
-        format!("rows-{}-of-{}.jsonl", self.number, self.of)
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Shard, String> {
-        let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((number, of)) if 1 <= number && number <= of => Ok(Shard { number, of }),
-            _ => Err(format!("`{text}` is no shard; allowed: K/N with 1 <= K <= N")),
-        }
-    }
-}
-
-impl fmt::Display for Shard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.of)
-    }
 }
 
 #[cfg(test)]
@@ -186,7 +164,7 @@ mod tests {
 
     fn lines(threads: usize) -> String {
         let mut out = String::new();
-        let sink = |event| {
+        let sink = |event: Event<'_>| {
             if let Event::Records { records, .. } = event {
                 records.iter().for_each(|record| out += &(record.to_json() + "\n"));
             }
@@ -259,21 +237,39 @@ mod tests {
         assert_eq!(count, 20);
     }
 
+    /// The first cell is slow: what the other thread measures meanwhile is not held back, and nothing of it is lost when a cell fails.
+    #[test]
+    fn a_slow_cell_holds_back_nothing_that_is_kept() {
+        let measured = AtomicUsize::new(0);
+        let slow_first = |cell: &Cell| {
+            match cell.depth {
+                0 => {
+                    while measured.load(Ordering::Relaxed) < 39 {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                40 => return Err(MeasureError::Network("torn".into())),
+                _ => _ = measured.fetch_add(1, Ordering::Relaxed),
+            }
+            Ok(vec![Row::new()])
+        };
+        let (mut kept, mut shown) = (Vec::new(), Vec::new());
+        let result = run(&cells(60), &slow_first, 2, None, &AtomicBool::new(false), |event| {
+            match event {
+                Event::Measured { index, records } => kept.push((index, records.len())),
+                Event::Records { index, .. } => shown.push(index),
+            }
+            Ok::<(), ()>(())
+        });
+        assert!(matches!(result, Err(RunError::Cell { id, .. }) if id == cells(60)[40].id()));
+        let expected: Vec<_> = (1..40).chain([0]).map(|index| (index, 1)).collect();
+        assert_eq!(kept, expected);
+        assert_eq!(shown, (0..40).collect::<Vec<_>>());
+    }
+
     #[test]
     fn a_failing_sink_ends_the_run() {
         let result = run(&cells(100_000), &slow, 4, None, &AtomicBool::new(false), |_| Err("full"));
         assert!(matches!(result, Err(RunError::Sink("full"))));
-    }
-
-    #[test]
-    fn shards_divide_the_cells() {
-        let shards: Vec<Shard> = (1..=3).map(|k| format!("{k}/3").parse().unwrap()).collect();
-        for index in 0..10 {
-            assert_eq!(shards.iter().filter(|shard| shard.holds(index)).count(), 1);
-        }
-        assert_eq!(shards[1].file_name(), "rows-2-of-3.jsonl");
-        for bad in ["0/3", "4/3", "1", "1/0", "a/b", "-1/3", "1/3/5"] {
-            assert!(bad.parse::<Shard>().unwrap_err().contains(bad));
-        }
     }
 }

@@ -163,8 +163,8 @@ impl Study {
             if let Init::File(file) = &mut cell.init
                 && values.axis == Axis::Init
             {
-                let network = files.read(file, values.origin).map_err(at_axis)?;
-                (file.bytes, widths) = (network.bytes, Some(network.widths));
+                *file = files.read(file, values.origin).map_err(at_axis)?;
+                widths = Some(file.widths.clone());
                 self.alone(grid, values, &file.path)?;
             }
         }
@@ -235,18 +235,11 @@ impl Study {
 /// Network files that were read already.
 struct Files<'a> {
     load: &'a Load<'a>,
-    known: BTreeMap<(Arc<str>, Origin), ReadFile>,
-}
-
-/// The content of a network file, and the widths of the network, from the input on.
-#[derive(Clone)]
-struct ReadFile {
-    bytes: Arc<[u8]>,
-    widths: Arc<[usize]>,
+    known: BTreeMap<(Arc<str>, Origin), NetworkFile>,
 }
 
 impl Files<'_> {
-    fn read(&mut self, file: &NetworkFile, origin: Origin) -> Result<ReadFile, String> {
+    fn read(&mut self, file: &NetworkFile, origin: Origin) -> Result<NetworkFile, String> {
         let key = (file.path.clone(), origin);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
@@ -256,7 +249,7 @@ impl Files<'_> {
         // A file that is no network must stop the study before hours of other cells, not after them.
         let network = gradchain_chain::from_safetensors(&bytes, Cell::default().activation)
             .map_err(|e| format!("{}: {e}", file.path))?;
-        let read = ReadFile { bytes, widths: widths_of(&network).into() };
+        let read = NetworkFile { path: file.path.clone(), bytes, widths: widths_of(&network).into() };
         self.known.insert(key, read.clone());
         Ok(read)
     }

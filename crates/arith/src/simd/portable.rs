@@ -1,4 +1,7 @@
 //! The instance in plain Rust: arrays and loops, the definition that the others are tested against.
+//!
+//! Operations that are many instructions a lane are functions of their own: sixteen copies of them in each place that uses one were more than a quarter
+//! of the machine code of the kernels.
 
 use super::{LANES, Simd, WithSimd, dot_bf16_in_steps};
 use half::{bf16, f16};
@@ -57,17 +60,17 @@ impl Simd for Portable {
         from_fn(|i| a[i] * b[i])
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn mul_add_f32(self, a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
         from_fn(|i| a[i].mul_add(b[i], c[i]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn mul_add_odd(self, a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
         from_fn(|i| mul_add_odd(a[i], b[i], c[i]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn where_finite_f32(self, sum: [f32; LANES], corrected: [f32; LANES]) -> [f32; LANES] {
         from_fn(|i| if sum[i].is_finite() { corrected[i] } else { sum[i] })
     }
@@ -102,17 +105,17 @@ impl Simd for Portable {
         from_fn(|i| a[i] * b[i])
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn mul_add_f64(self, a: [f64; LANES], b: [f64; LANES], c: [f64; LANES]) -> [f64; LANES] {
         from_fn(|i| a[i].mul_add(b[i], c[i]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn where_finite_f64(self, sum: [f64; LANES], corrected: [f64; LANES]) -> [f64; LANES] {
         from_fn(|i| if sum[i].is_finite() { corrected[i] } else { sum[i] })
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn div_f64(self, a: [f64; LANES], b: [f64; LANES]) -> [f64; LANES] {
         from_fn(|i| a[i] / b[i])
     }
@@ -162,7 +165,7 @@ impl Simd for Portable {
         mask.contains(&true)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn power_of_two_f64(self, k: [f64; LANES]) -> [f64; LANES] {
         k.map(|k| f64::from_bits((k + POWER_SHIFT).to_bits() << 52))
     }
@@ -172,17 +175,17 @@ impl Simd for Portable {
         x.map(|x| f64::from_bits(x.to_bits() >> 50))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn lookup_f64(self, table: &[f64; LANES], index: [f64; LANES]) -> [f64; LANES] {
         index.map(|index| table[(index.to_bits() & 15) as usize])
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn narrow_odd(self, x: [f64; LANES]) -> [f32; LANES] {
         x.map(narrow_odd)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn any_differs_f32(self, a: [f32; LANES], b: [f32; LANES]) -> bool {
         (0..LANES).any(|i| a[i].partial_cmp(&b[i]).is_some_and(Ordering::is_ne))
     }
@@ -197,87 +200,87 @@ impl Simd for Portable {
         x.map(|x| x as f32)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn round_f16(self, x: [f32; LANES]) -> [f32; LANES] {
         x.map(round_f16)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn round_bf16(self, x: [f32; LANES]) -> [f32; LANES] {
         x.map(round_bf16)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn load_f16(self, x: &[f16; LANES]) -> [f32; LANES] {
         x.map(f16_value)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn store_f16(self, x: [f32; LANES], out: &mut [f16; LANES]) {
         *out = x.map(|x| f16_of(round_f16(x)));
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn load_bf16(self, x: &[bf16; LANES]) -> [f32; LANES] {
         x.map(bf16_value)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn store_bf16(self, x: [f32; LANES], out: &mut [bf16; LANES]) {
         *out = x.map(|x| bf16::from_bits((round_bf16(x).to_bits() >> 16) as u16));
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn load_even_odd_bf16(self, x: &[bf16; 2 * LANES]) -> [[f32; LANES]; 2] {
         [from_fn(|i| bf16_value(x[2 * i])), from_fn(|i| bf16_value(x[2 * i + 1]))]
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn store_even_odd_bf16(self, x: [[f32; LANES]; 2], out: &mut [bf16; 2 * LANES]) {
         *out = from_fn(|i| bf16::from_bits((round_bf16(x[i % 2][i / 2]).to_bits() >> 16) as u16));
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn transpose_f32(self, rows: &mut [[f32; LANES]; LANES]) {
         *rows = from_fn(|i| from_fn(|j| rows[j][i]));
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn transpose_f64(self, rows: &mut [[f64; LANES]; LANES]) {
         *rows = from_fn(|i| from_fn(|j| rows[j][i]));
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn sum_lanes_f32(self, vectors: &[[f32; LANES]; LANES]) -> [f32; LANES] {
         from_fn(|i| halved(vectors[i]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn sum_lanes_f64(self, vectors: &[[f64; LANES]; LANES]) -> [f64; LANES] {
         from_fn(|i| halved(vectors[i]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn pair_bf16(self, first: &[bf16; LANES], second: &[bf16; LANES]) -> [f32; LANES] {
         from_fn(|i| bf16_pair(first[i], second[i]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn pair_two_bf16(self, first: &[bf16; 2 * LANES], second: &[bf16; 2 * LANES]) -> [[f32; LANES]; 2] {
         [0, LANES].map(|start| from_fn(|i| bf16_pair(first[start + i], second[start + i])))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn store_two_bf16(self, x: [[f32; LANES]; 2], out: &mut [bf16; 2 * LANES]) {
         *out = from_fn(|i| bf16::from_bits((round_bf16(x[i / LANES][i % LANES]).to_bits() >> 16) as u16));
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn load_bf16_pairs(self, x: &[bf16; 2 * LANES]) -> [f32; LANES] {
         from_fn(|i| bf16_pair(x[2 * i], x[2 * i + 1]))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn dot_bf16(self, a: [f32; LANES], b: [f32; LANES], sum: [f32; LANES]) -> [f32; LANES] {
         let parts = |x: [f32; LANES]| {
             [x.map(|x| f32::from_bits(x.to_bits() << 16)), x.map(|x| f32::from_bits(x.to_bits() >> 16 << 16))]
