@@ -22,7 +22,7 @@ use crate::train::Storage;
 use gradchain_activations::{Activation, Activations, Path, apply, backpropagate_slice};
 use gradchain_arith::{Arithmetic, Summation};
 use gradchain_gradients::layers::{self, Affine, NormLayer, Statistics, statistics};
-use gradchain_gradients::{GradientError, Remedy};
+use gradchain_gradients::{GradientError, Gradients, Remedy};
 use gradchain_kernels::{Kernels, Shape};
 
 /// An arithmetic that chains are computed in: with products of matrices, activations, what is done to gradients, and parameters.

@@ -29,12 +29,12 @@ const NATIVE: f64 = 0.5e-9;
 const EMULATED: f64 = 60e-9;
 /// A multiply-add of the reference, in double-double.
 const REFERENCE: f64 = 2e-9;
+/// A multiply-add of a factorisation or a rotation, in f64.
+const ALGEBRA: f64 = 1e-9;
 /// A weight: drawn, rounded, and widened again.
 const WEIGHT: f64 = 20e-9;
 /// What is seen of one unit of one sample at one layer: events, and the reference's activation.
 const UNIT: f64 = 150e-9;
-/// Steps of the decompositions of a product for each of its multiply-adds, as steps of the reference.
-const SPECTRUM: f64 = 6.0;
 /// A layer, however narrow.
 const LAYER: f64 = 400e-9;
 /// One unit of one sample at one layer in training, unless a layer normalises it.
@@ -52,7 +52,7 @@ pub fn cost(cell: &Cell) -> Cost {
     let weights: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
     let units: f64 = widths.iter().map(|&n| n as f64).sum();
     let layers = widths.len().saturating_sub(1) as f64;
-    let widest = widths.iter().copied().max().unwrap_or_default() as f64;
+    let widest = widths.iter().fold(0.0, |most: f64, &n| most.max(n as f64));
     let forward = match is_linear(cell) {
         true => 0.0,
         false => 1.0,
@@ -62,8 +62,8 @@ pub fn cost(cell: &Cell) -> Cost {
         Measure::Chain | Measure::Remedies => (forward + 1.0, 2.0 * (forward + 1.0)),
         Measure::Growth => (forward + 1.0, 0.0),
         Measure::Layers => (3.0, 6.0),
-        // Products with whole matrices, and their decompositions twice.
-        Measure::Spectrum => (widest / batch, SPECTRUM * widest / batch),
+        // A unit vector as upstream gradient for each output.
+        Measure::Spectrum => (forward + widest, forward),
         // All of it is training.
         Measure::LearningRate => (0.0, 0.0),
         Measure::Association => (orders(cell, &widths) / (batch * weights).max(1.0), 3.0),
@@ -71,12 +71,21 @@ pub fn cost(cell: &Cell) -> Cost {
             return Cost { multiply_adds: 0.0, bytes, seconds: POINT * numbers(cell.format) };
         }
     };
+    // Two factorisations of each layer times what came before it, and the rotations at the end, two times.
+    let algebra = match cell.measure == Measure::Spectrum {
+        true => 12.0 * widest * weights + 100.0 * widest * widest * widest,
+        false => 0.0,
+    };
     let products = batch * weights;
     let steps = steps(cell);
     // Of each step a forward and a backward pass, and the gradients of the weights.
     let multiply_adds = draws * (computed + 3.0 * steps) * products;
     let each = if is_native(cell) { NATIVE } else { EMULATED };
-    let once = referenced * products * REFERENCE + weights * WEIGHT + batch * units * UNIT + layers * LAYER;
+    let once = referenced * products * REFERENCE
+        + weights * WEIGHT
+        + batch * units * UNIT
+        + layers * LAYER
+        + algebra * ALGEBRA;
     let unit = if Wiring::of(cell.remedy).normalises() { UNIT } else { TRAINED_UNIT };
     let update = if cell.master == Master::Stochastic { EMULATED } else { UPDATE };
     let step = weights * update + batch * units * unit + layers * LAYER;
