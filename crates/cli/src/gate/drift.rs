@@ -49,6 +49,7 @@ fn report(
     rows: Option<&Path>,
     asked_threads: Option<u16>,
 ) -> Result<GateReport> {
+    let isa = Isa::choose()?;
     let baselines = baselines(reports, studies)?;
     let mut findings = Vec::new();
     let mut notes = Vec::new();
@@ -63,7 +64,6 @@ fn report(
             }
         }
         None => {
-            let isa = Isa::choose()?;
             let stop = stop_flag()?;
             for baseline in &baselines {
                 let measured = baseline.measure(isa, threads(asked_threads), stop)?;

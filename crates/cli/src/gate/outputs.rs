@@ -84,11 +84,17 @@ impl<'a> Outputs<'a> {
 
     /// [`Outputs::tell`] for a report that may have failed: an error is told as a report that has no verdict, and is the error of the program, for what
     /// reads the files must not find nothing in them.
-    pub(crate) fn finish(self, gate: Gate, report: Result<GateReport>) -> Result<Verdict> {
-        match report {
-            Ok(report) => self.tell(&report),
-            Err(e) => self.tell(&unusable(gate, format!("{e:#}"))),
+    pub(crate) fn finish(mut self, gate: Gate, report: Result<GateReport>) -> Result<Verdict> {
+        let error = match report {
+            Ok(report) => return self.tell(&report),
+            Err(error) => error,
+        };
+        let report = unusable(gate, format!("{error:#}"));
+        self.write(&report)?;
+        if self.args.github {
+            say(&gate::github(&report))?;
         }
+        Err(error)
     }
 
     fn write(&mut self, report: &GateReport) -> Result<()> {
