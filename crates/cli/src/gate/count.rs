@@ -6,12 +6,12 @@ use crate::gate::programs::Pair;
 use crate::gate::time::{effect, finding, inventory_findings, lists};
 use anyhow::{Context, Result, bail};
 use gradchain_arith::ISA_VARIABLE;
-use gradchain_gate::time::{Kind, Listed, Request};
+use gradchain_gate::time::{GREETING, Kind, Listed, Reply, Request};
 use gradchain_gate::{Figure, Gate, GateReport, Level, Verdict as Judgement};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -44,8 +44,8 @@ fn limit(text: &str) -> Result<f64, String> {
 
 /// The instruction sets that valgrind knows: it hides AVX-512 from the programs that it runs.
 const COUNTED: [&str; 2] = ["portable", "avx2"];
-/// The function whose instructions count.
-const BURST: &str = "*gradchain_counted_burst*";
+/// The function whose instructions count, in two spellings: valgrind keeps one setting for each pattern.
+const BURST: [&str; 2] = ["*gradchain_counted_burst*", "*counted_burst*"];
 
 pub(crate) fn count(args: &CountArgs) -> Result<Verdict> {
     let outputs = Outputs::open(&args.outputs)?;
@@ -75,52 +75,73 @@ fn report(args: &CountArgs) -> Result<GateReport> {
         let [base, head] = [0, 2].map(|program| instructions(&pair.programs[program].path, isa, &works));
         let (base, head) = (base.context("the base")?, head.context("the head")?);
         for ((work, base), head) in works.iter().zip(base).zip(head) {
-            report.findings.push(judged(&format!("{} ({isa})", work.id), base, head, args.threshold / 100.0));
+            let id = format!("{} ({isa})", work.id);
+            report.findings.push(match (base, head) {
+                (Ok(base), Ok(head)) => judged(&id, base, head, args.threshold / 100.0),
+                (Err(why), _) => finding(&id, Judgement::NotMeasured, format!("base: {why}")),
+                (_, Err(why)) => finding(&id, Judgement::NotMeasured, format!("head: {why}")),
+            });
         }
     }
     Ok(report)
 }
 
-/// The instructions of one call of each work.
-fn instructions(program: &Path, isa: &str, works: &[&Listed]) -> Result<Vec<u64>> {
-    let dumps = program.with_extension(format!("counts-{isa}"));
-    fs::create_dir_all(&dumps).with_context(|| dumps.display().to_string())?;
+/// The instructions of one call of each work, or why they were not counted. A work at which the program ends, such as one with an instruction that valgrind
+/// does not know, is left out, and another process goes on behind it.
+fn instructions(program: &Path, isa: &str, works: &[&Listed]) -> Result<Vec<Result<u64, String>>> {
+    let mut counts = Vec::with_capacity(works.len());
+    while counts.len() < works.len() {
+        let dumps = program.with_extension(format!("counts-{isa}-{}", counts.len()));
+        fs::create_dir_all(&dumps).with_context(|| dumps.display().to_string())?;
+        let rest = &works[counts.len()..];
+        let output = run(program, isa, rest, &dumps)?;
+        let answers = String::from_utf8_lossy(&output.stdout);
+        let mut answers = answers.lines().skip_while(|line| *line != GREETING).skip(1);
+        // A work that panicked has no dump of its own.
+        let mut dump = 0;
+        for _ in rest {
+            match answers.next().map(str::parse) {
+                Some(Ok(Reply::Took(_))) => {
+                    dump += 1;
+                    counts.push(Ok(total(&dumps.join(format!("dump.{dump}")))?));
+                }
+                Some(Ok(Reply::Failed(why))) => counts.push(Err(why)),
+                Some(Err(e)) => counts.push(Err(e.to_string())),
+                None => {
+                    counts.push(Err(format!("valgrind does not get through it: {}", output.status)));
+                    break;
+                }
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// Runs works under valgrind, one call of each.
+fn run(program: &Path, isa: &str, works: &[&Listed], dumps: &Path) -> Result<Output> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--collect-atstart=no"]);
-    valgrind.arg(format!("--toggle-collect={BURST}")).arg(format!("--dump-after={BURST}"));
+    valgrind.arg(format!("--toggle-collect={}", BURST[0])).arg(format!("--dump-after={}", BURST[1]));
     valgrind.arg(format!("--callgrind-out-file={}", dumps.join("dump").display()));
     valgrind.arg(program).args(["gate", "serve"]).env(ISA_VARIABLE, isa);
     valgrind.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = valgrind.spawn().context("valgrind")?;
     let Some(mut input) = child.stdin.take() else { unreachable!("it is piped") };
-    let requests: Vec<String> = works
-        .iter()
-        .map(|work| Request::Run { id: work.id.clone(), calls: 1 })
-        .chain([Request::Quit])
-        .map(|request| format!("{request}\n"))
-        .collect();
-    // From another thread: the answers would fill the pipe while the requests still fill theirs.
-    let writer = std::thread::spawn(move || input.write_all(requests.concat().as_bytes()));
+    let requests = works.iter().map(|work| Request::Run { id: work.id.clone(), calls: 1 });
+    let requests: String = requests.chain([Request::Quit]).map(|request| format!("{request}\n")).collect();
+    // From another thread: the answers would fill the pipe while the requests still fill theirs. A program that ends early reads no more of them.
+    let writer = std::thread::spawn(move || input.write_all(requests.as_bytes()));
     let output = child.wait_with_output().context("valgrind")?;
     let _ = writer.join();
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or_default();
-        bail!("valgrind: {}: {last}", output.status);
-    }
-    let answers = String::from_utf8_lossy(&output.stdout);
-    if let Some(failed) = answers.lines().find(|line| line.starts_with("failed ")) {
-        bail!("{failed}");
-    }
-    let counts = (1..=works.len()).map(|number| {
-        let path = dumps.join(format!("dump.{number}"));
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let total =
-            text.lines().find_map(|line| line.strip_prefix("totals:").or(line.strip_prefix("summary:")));
-        let total = total.and_then(|words| words.trim().parse().ok());
-        total.with_context(|| format!("{}: there is no total", path.display()))
-    });
-    counts.collect()
+    Ok(output)
+}
+
+/// The instructions in a dump.
+fn total(dump: &Path) -> Result<u64> {
+    let text = fs::read_to_string(dump).with_context(|| dump.display().to_string())?;
+    let total = text.lines().find_map(|line| line.strip_prefix("totals:").or(line.strip_prefix("summary:")));
+    let total = total.and_then(|words| words.trim().parse().ok());
+    total.with_context(|| format!("{}: there is no total", dump.display()))
 }
 
 fn judged(id: &str, base: u64, head: u64, threshold: f64) -> gradchain_gate::Finding {
