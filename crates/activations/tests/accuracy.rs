@@ -158,7 +158,8 @@ fn check_products<T: Vectorized, const SIZE: usize>(number: fn([u8; SIZE]) -> T)
             assert_eq!(bits(one.value()), bits(g[i].value()), "{} {name} {:?}", T::NAME, x[i]);
         }
         println!("{} {name}: {differing} of {} products differ, at most {greatest} ulp", T::NAME, x.len());
-        assert!(greatest <= 1.0 && (T::FORMAT.precision() > 24 || differing <= 1));
+        // f16 and bf16 are correctly rounded but for products next to a midpoint; f32 and f64 within 1 ulp.
+        assert!(greatest <= 1.0 && (T::FORMAT.precision() > 12 || differing <= 1));
     }
 }
 

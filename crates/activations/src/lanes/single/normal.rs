@@ -51,7 +51,8 @@ impl SingleCurve for Gelu {
         let tail = piecewise::<S, true, _>(a, None, &TAIL);
         let lost = power_of_square(a, -0.5).close_number().times(tail).times_one(a).neg();
         let kept = Two::sum_ordered(x, lost.high).plus_low(lost.low);
-        lost.when(x.negative(), kept).join()
+        // The difference of two zeros has lost their sign.
+        lost.when(x.negative(), kept).join().with_sign_of(x)
     }
 
     #[inline(always)]
