@@ -145,15 +145,17 @@ fn too_little_is_inconclusive() {
     inconclusive(flat(0.5, 0.0, 12), Some(noisy), "too noisy");
 }
 
-/// Eight respawns can prove a slowdown of one work (p = 1/256), and not of one among a hundred.
+/// Nine respawns can prove a slowdown of one work (p = 1/512, and a look has an error of 1/300), and not of one among a hundred; eight prove nothing.
 #[test]
 fn a_family_asks_for_more() {
     let slow =
-        Test { limits: Limits::PINNED, routing: flat(0.5, 0.0, 12), deciding: Some(flat(0.5, 0.0, 8)) };
+        Test { limits: Limits::PINNED, routing: flat(0.5, 0.0, 12), deciding: Some(flat(0.5, 0.0, 9)) };
     let calm = Test { limits: Limits::PINNED, routing: flat(0.0, 0.0, 12), deciding: None };
     assert_eq!(decide(std::slice::from_ref(&slow))[0].verdict, Verdict::Worse);
+    let eight = Test { deciding: Some(flat(0.5, 0.0, 8)), ..slow.clone() };
+    assert_eq!(decide(&[eight])[0].verdict, Verdict::Inconclusive);
     let mut family = vec![slow];
     family.resize(100, calm);
     assert_eq!(decide(&family)[0].verdict, Verdict::Inconclusive);
-    assert!((decide(&family)[0].p - 100.0 / 256.0).abs() < 1e-12);
+    assert!((decide(&family)[0].p - 100.0 / 512.0).abs() < 1e-12);
 }
