@@ -57,6 +57,9 @@ impl Measure {
     }
 }
 
+/// Rows of a cell of the measure `spectrum`, at most.
+pub(crate) const SPECTRUM_ROWS: usize = 16;
+
 /// Where the weights come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Init {
@@ -220,6 +223,17 @@ impl Cell {
             | Measure::Association
             | Measure::Derivative => 1,
             Measure::Layers => self.layers(),
+            Measure::Spectrum => self.singular_values().min(SPECTRUM_ROWS),
+        }
+    }
+
+    /// Singular values of the Jacobian: the smaller width of the two ends.
+    fn singular_values(&self) -> usize {
+        match &self.init {
+            Init::File(file) => file.widths.first().min(file.widths.last()).copied().unwrap_or(self.width),
+            Init::Gaussian | Init::Xavier | Init::He | Init::LeCun | Init::Torch | Init::Orthogonal => {
+                self.width_at(0).min(self.width_at(self.depth))
+            }
         }
     }
 
