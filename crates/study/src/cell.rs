@@ -2,7 +2,6 @@
 
 use crate::axis::Axis;
 use crate::gain::Gain;
-use crate::memory::widths;
 use crate::row::Value;
 use crate::widths::Widths;
 use gradchain_activations::{Activation, Path};
@@ -13,9 +12,6 @@ use gradchain_gradients::Remedy;
 use gradchain_kernels::{Association, MAX_OPTIMAL_LAYERS};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
-
-/// Rows of a cell of the measure `spectrum`, at most.
-pub(crate) const MAX_INDICES: usize = 16;
 
 /// What a cell computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +61,9 @@ impl Measure {
         }
     }
 }
+
+/// Rows of a cell of the measure `spectrum`, at most.
+pub(crate) const SPECTRUM_ROWS: usize = 16;
 
 /// Where the weights come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,10 +259,16 @@ impl Cell {
             | Measure::Derivative
             | Measure::LearningRate => 1,
             Measure::Layers => self.layers(),
-            Measure::Spectrum => {
-                let widths = widths(self);
-                let values = widths.first().min(widths.last()).copied().unwrap_or_default();
-                values.min(MAX_INDICES)
+            Measure::Spectrum => self.singular_values().min(SPECTRUM_ROWS),
+        }
+    }
+
+    /// Singular values of the Jacobian: the smaller width of the two ends.
+    fn singular_values(&self) -> usize {
+        match &self.init {
+            Init::File(file) => file.widths.first().min(file.widths.last()).copied().unwrap_or(self.width),
+            Init::Gaussian | Init::Xavier | Init::He | Init::LeCun | Init::Torch | Init::Orthogonal => {
+                self.width_at(0).min(self.width_at(self.depth))
             }
         }
     }

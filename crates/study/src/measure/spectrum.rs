@@ -6,7 +6,7 @@
 //! number below 1, which is exact but for numbers that become subnormal: so a row shows what the precision does, where rows of `growth` show the range. Noise of
 //! the size of u times the largest singular value is all that is left of those below it.
 //!
-//! A cell gives a row for each index k of a singular value: all of them up to [`INDICES`], else so many, evenly spread from the first to the last. What the whole spectrum is described by
+//! A cell gives a row for each index k of a singular value: all of them up to [`SPECTRUM_ROWS`], else so many, evenly spread from the first to the last. What the whole spectrum is described by
 //! stands in the row of index 1.
 
 use super::MeasureError;
@@ -14,7 +14,7 @@ use super::arithmetic::{WithArithmetic, with_arithmetic};
 use super::growth::Ratio;
 use super::network::{EndWidths, Networks};
 use super::prediction::SpectrumPrediction;
-use crate::cell::{Cell, MAX_INDICES};
+use crate::cell::{Cell, SPECTRUM_ROWS};
 use crate::row::Row;
 use gradchain_activations::backpropagate_slice;
 use gradchain_arith::{Format, Isa};
@@ -55,7 +55,7 @@ pub(super) fn measure(cell: &Cell, isa: Isa) -> Result<Vec<Row>, MeasureError> {
 
 /// The indices that have rows, counted from 1.
 fn indices(count: usize) -> impl Iterator<Item = usize> {
-    let rows = count.min(MAX_INDICES);
+    let rows = count.min(SPECTRUM_ROWS);
     // Rounded to the nearest; all of them where they are few.
     (0..rows).map(move |i| 1 + (2 * i * (count - 1) + (rows - 1)) / (2 * rows.max(2) - 2))
 }

@@ -164,10 +164,8 @@ fn one<S: Simd, C: SingleCurve, const SLOPE: bool, const PULL: bool>(
         simd.store_f32(y.value, out);
         // The other lanes keep their bits: a result does not depend on its neighbours.
         let mut chosen = x.all(0.0);
-        for mask in [below, above, near_root, tiny] {
-            if let Some(mask) = mask {
-                chosen = x.all(1.0).when(mask, chosen);
-            }
+        for mask in [below, above, near_root, tiny].into_iter().flatten() {
+            chosen = x.all(1.0).when(mask, chosen);
         }
         let mut lanes = [0.0; LANES];
         simd.store_f32(chosen.value, &mut lanes);
