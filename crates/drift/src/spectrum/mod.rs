@@ -20,7 +20,7 @@
 //! 2^1700 apart (`tests/spectrum.rs`). Off the bound are singular values that a single layer makes smaller than n u times its norm: they are noise of that size.
 //!
 //! Why no library: its SVD would take a matrix of f64 numbers, which J is not; and what linear algebra packages do depends on the vectors of the CPU, while these loops
-//! have one order and the same bits everywhere. `faer` is the oracle of the tests instead.
+//! have one order and the same bits everywhere. `faer` is an oracle of tests instead (`benches/peers/tests`).
 
 mod householder;
 mod jacobi;
