@@ -5,12 +5,12 @@
 
 use gradchain_activations::{Activation, Path};
 use gradchain_arith::{Isa, IsaError, Native, Summation, bf16, f16};
-use gradchain_chain::train::{Clip, Momentum, Recipe, Samples, Trainer};
+use gradchain_chain::train::{Clip, Momentum, Recipe, Samples, Storage, Trainer};
 use gradchain_chain::{
     ChainArithmetic, Digits, Draw, Init, Loss, Network, Rounded, Setting, Targets, backward, bias_gradient,
     forward, weight_gradient,
 };
-use gradchain_gradients::{Gradients, Remedy};
+use gradchain_gradients::Remedy;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), IsaError> {
     Ok(())
 }
 
-fn line<K: ChainArithmetic, S: Gradients>(arith: &K, storage: &S) {
+fn line<K: ChainArithmetic, S: Storage>(arith: &K, storage: &S) {
     let draw = Draw {
         inputs: Digits::PIXELS,
         outputs: Digits::CLASSES,

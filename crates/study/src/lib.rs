@@ -7,7 +7,7 @@
 //! - [`Study`]: a study file; [`Study::plan`] gives its [`Cell`]s, each with a stable id.
 //! - [`measure()`]: the [`Row`]s of a cell. [`COLUMNS`]: what every field of a row means.
 //! - [`run()`]: cells in parallel, [`Record`]s in order. [`keep`]: what an interrupted run left. [`compare`]: committed against measured.
-//! - [`plan_hash`], [`cost`], [`assign`]: what machines must agree on to share out a study. [`merge()`]: their rows as those of one run.
+//! - [`plan_hash`], [`cost()`], [`assign`]: what machines must agree on to share out a study. [`merge()`]: their rows as those of one run.
 
 mod axis;
 mod blocks;

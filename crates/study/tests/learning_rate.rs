@@ -36,7 +36,7 @@ fn row(cell: &Cell) -> Row {
 }
 
 fn at(cell: &Cell, log2: f64) -> Row {
-    row(&Cell { learning_rate: Some(log2.exp2()), ..cell.clone() })
+    row(&Cell { learning_rate: Some(libm::exp2(log2)), ..cell.clone() })
 }
 
 fn number(row: &Row, name: &str) -> f64 {
@@ -69,7 +69,7 @@ fn the_window_of_a_linear_chain_ends_at_its_threshold() {
             let above = row(&Cell { learning_rate: Some(1.02 * threshold), ..cell.clone() });
             let beyond = if depth == 1 { "diverges" } else { "oscillates" };
             assert_eq!((text(&above, "outcome"), number(&above, "usable")), (beyond, 0.0));
-            let ratio = (number(&row(&cell), "window_high") / threshold).log2();
+            let ratio = libm::log2(number(&row(&cell), "window_high") / threshold);
             println!("{gain} {depth} {format}: 2^{ratio:.4}");
             assert!(
                 (-1.0 / 32.0 - 1e-9..1e-3).contains(&ratio),
@@ -90,7 +90,7 @@ fn momentum_moves_the_end_as_theory_says() {
             let cell = Cell { optimiser, format: "f64".parse().unwrap(), ..chain("1", depth) };
             let row = row(&cell);
             assert!((number(&row, "theory_threshold") / threshold - 1.0).abs() < 1e-12);
-            let ratio = (number(&row, "window_high") / threshold).log2();
+            let ratio = libm::log2(number(&row, "window_high") / threshold);
             assert!((-1.0 / 32.0 - 1e-9..1e-2).contains(&ratio), "{optimiser}, depth {depth}: 2^{ratio}");
         }
     }
@@ -114,7 +114,7 @@ fn ends_are_what_direct_trainings_do() {
         for (end, outside, outcome) in
             [("window_low", -1.0 / 32.0, "outcome_below"), ("window_high", 1.0 / 32.0, "outcome_above")]
         {
-            let log2 = number(&window, end).log2();
+            let log2 = libm::log2(number(&window, end));
             assert_eq!(number(&at(&cell, log2), "usable"), 1.0, "{end}");
             let beyond = at(&cell, log2 + outside);
             assert_eq!(number(&beyond, "usable"), 0.0, "{end}");
@@ -125,7 +125,7 @@ fn ends_are_what_direct_trainings_do() {
                 assert_eq!(beyond.get("lost_updates"), window.get("lost_updates"));
             }
         }
-        let octaves = (number(&window, "window_high") / number(&window, "window_low")).log2();
+        let octaves = libm::log2(number(&window, "window_high") / number(&window, "window_low"));
         assert!((octaves - number(&window, "window_octaves")).abs() < 1e-12);
         // The letters of the sweep, one by one.
         for (log2, letter) in (-20..=8).zip(text(&window, "sweep").chars()) {
@@ -147,7 +147,7 @@ fn windows_of_f32_and_f64_agree() {
     let [single, double] =
         ["f32", "f64"].map(|format| row(&Cell { format: format.parse().unwrap(), draws: 2, ..digits() }));
     for end in ["window_low", "window_high"] {
-        let apart = (number(&single, end) / number(&double, end)).log2().abs();
+        let apart = libm::log2(number(&single, end) / number(&double, end)).abs();
         assert!(apart <= 1.0 / 16.0, "{end}: {apart} octaves apart");
     }
     assert_eq!((number(&single, "usable"), number(&double, "usable")), (2.0, 2.0));
@@ -161,7 +161,7 @@ fn masters_and_stochastic_updates_give_the_low_end_back() {
     for (cell, narrower, noise) in [(Cell { steps: 480, ..digits() }, 0.25, 0.0), (chain("1", 2), 8.0, 4.0)] {
         let low = |format: &str, master: Master| {
             let row = row(&Cell { format: format.parse().unwrap(), master, ..cell.clone() });
-            let (log2, lost) = (number(&row, "window_low").log2(), number(&row, "lost_updates"));
+            let (log2, lost) = (libm::log2(number(&row, "window_low")), number(&row, "lost_updates"));
             println!("{format} {master:?}: 2^{log2}, {lost} lost");
             (log2, lost)
         };
