@@ -134,8 +134,8 @@ impl Run {
         let losses = &history.losses;
         let last = mean(&losses[losses.len().saturating_sub(History::WINDOW)..]);
         let fallen = history.non_finite.is_none() && last < FALLEN * losses[0].min(loss_of_nothing);
-        let told = history.outcome();
-        let outcome = if told == Outcome::Converges && !fallen { Outcome::Stalls } else { told };
+        let outcome = history.outcome();
+        let outcome = if outcome == Outcome::Converges && !fallen { Outcome::Stalls } else { outcome };
         Run {
             outcome,
             works: fallen && matches!(outcome, Outcome::Converges | Outcome::Oscillates),
