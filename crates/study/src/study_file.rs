@@ -360,7 +360,7 @@ mod tests {
         let message = parse("question = 'é'\nmeasure = 'chian'").unwrap_err().to_string();
         assert_eq!(
             message,
-            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative"
+            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative, spectrum"
         );
         assert!(
             parse("question = 3\nmeasure = 'chain'").unwrap_err().to_string().contains("expected a text")

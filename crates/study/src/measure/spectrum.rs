@@ -187,7 +187,7 @@ fn reference(
     let length = network.layers.len().isqrt().max(1);
     let mut blocks = Vec::new();
     for (t, layer) in network.layers.iter().enumerate() {
-        if t % length == 0 {
+        if t.is_multiple_of(length) {
             blocks.push(vec![(0.0, 0.0); inputs]);
         }
         let jacobian = LayerJacobian::of_layer(layer, trace.as_ref(), t);
@@ -215,7 +215,7 @@ fn computed<K: ChainArithmetic>(
 ) -> Vec<Scaled> {
     let depth = network.layers.len();
     let outputs = if depth == 0 { cell.width_at(0) } else { network.outputs() };
-    let unit = |i: usize| arith.round(if i % (outputs + 1) == 0 { 1.0 } else { 0.0 });
+    let unit = |i: usize| arith.round(if i.is_multiple_of(outputs + 1) { 1.0 } else { 0.0 });
     let mut gradient: Vec<K::Number> = (0..outputs * outputs).map(unit).collect();
     let mut exponent = 0;
     for ((t, layer), weights) in network.layers.iter().enumerate().rev().zip(rounded.weights_from_the_last())
