@@ -315,7 +315,7 @@ pub const COLUMNS: [Column; 132] = [
     result(
         "theory_largest_square",
         "1",
-        "largest_square that theory predicts at infinite width; at finite width it is lower by the order of n^(-2/3)",
+        "largest_square that theory predicts at infinite width; at finite width it is lower by the order of n^(-2/3); networks no deeper than wide",
     ),
     result(
         "second_moment",
@@ -326,7 +326,7 @@ pub const COLUMNS: [Column; 132] = [
     result(
         "theory_second_moment",
         "1",
-        "second_moment that theory predicts: exact at any width for linear and ReLU networks with normal weights, infinite width for others",
+        "second_moment that theory predicts: exact at any width for linear and ReLU networks with normal weights, infinite width for others; networks no deeper than wide",
     ),
     result(
         "inputs",

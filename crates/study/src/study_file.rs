@@ -363,7 +363,7 @@ mod tests {
         let message = parse("question = 'é'\nmeasure = 'chian'").unwrap_err().to_string();
         assert_eq!(
             message,
-            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative, learning-rate"
+            "s.toml:2:11: measure: unknown measure `chian`; known: chain, remedies, growth, layers, association, derivative, spectrum, learning-rate"
         );
         assert!(
             parse("question = 3\nmeasure = 'chain'").unwrap_err().to_string().contains("expected a text")

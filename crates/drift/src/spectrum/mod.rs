@@ -216,7 +216,7 @@ pub fn singular_values(isa: Isa, rows: usize, columns: usize, values: &[f64]) ->
 }
 
 fn identity(n: usize) -> Vec<f64> {
-    (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.0 }).collect()
+    (0..n * n).map(|i| if i.is_multiple_of(n + 1) { 1.0 } else { 0.0 }).collect()
 }
 
 /// The QR factorisation of `M Q`.

@@ -187,7 +187,7 @@ fn reference(
     let length = network.layers.len().isqrt().max(1);
     let mut blocks = Vec::new();
     for (t, layer) in network.layers.iter().enumerate() {
-        if t % length == 0 {
+        if t.is_multiple_of(length) {
             blocks.push(vec![(0.0, 0.0); inputs]);
         }
         let jacobian = LayerJacobian::of_layer(layer, trace.as_ref(), t);
