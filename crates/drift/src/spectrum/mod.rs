@@ -140,7 +140,7 @@ impl LyapunovFrame {
     }
 }
 
-/// `J = Q · diag(2^e_i) · T` for the layers passed so far: see the [module documentation](self).
+/// `J = Q · diag(2^e_i) · T` for the layers passed so far; Q has orthonormal columns, and the rows of T have exponents of their own.
 #[derive(Clone, Debug)]
 pub struct GradedProduct {
     /// Column-major, `rows x rank`.
