@@ -199,7 +199,9 @@ fn orthogonal_layers() {
             product.singular_values(isa()).iter().map(|s| (s.to_f64() - 1.0).abs()).fold(0.0, f64::max);
         let drift = sums.iter().map(|x| x.abs()).fold(0.0, f64::max);
         println!("{n}: singular values {worst:.1e} from 1, logarithms {drift:.1e} from 0");
-        assert!(worst < 2e-13 && drift < 2e-13, "{n}: {worst}, {drift}");
+        // A logarithm is off by 4 u a layer at most, which may all have one sign; those of a thousand layers were 2.2e-13 off together.
+        let u = f64::EPSILON / 2.0;
+        assert!(worst < 2e-13 && drift < 4.0 * u * 1000.0, "{n}: {worst}, {drift}");
     }
 }
 

@@ -8,6 +8,8 @@ use crate::rows::{self, Defect, Line, column_at, differences, plain, told};
 use crate::verdict::Verdict;
 use std::collections::BTreeMap;
 
+/// The columns that tell the rows of one cell from each other.
+const NUMBERING: [&str; 2] = ["layer", "index"];
 /// The columns that a history may follow, the first that a row has.
 const LEVELS: [&str; 4] = ["bits_left", "max_ulp", "rate_log2", "log2_norm"];
 /// The id of findings that speak of a whole file of rows.
@@ -99,7 +101,7 @@ pub fn judge(input: &DriftInput<'_>) -> Vec<Finding> {
 /// Why the measured rows allow no verdict.
 fn unusable_measured(input: &DriftInput<'_>, measured: &[Line]) -> Option<String> {
     let place = input.measured_place;
-    let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, [String; 2]), usize> = BTreeMap::new();
     for line in measured {
         let number = line.number;
         let row = match &line.row {
@@ -123,8 +125,8 @@ fn unusable_measured(input: &DriftInput<'_>, measured: &[Line]) -> Option<String
                 "{place}: line {number} holds a time, which differs from run to run: measure without --timing"
             ));
         }
-        let layer = row.fields.get("layer").map(plain).unwrap_or_default();
-        if let Some(first) = seen.insert((&row.cell, layer), number) {
+        let place_in_cell = NUMBERING.map(|name| row.fields.get(name).map(plain).unwrap_or_default());
+        if let Some(first) = seen.insert((&row.cell, place_in_cell), number) {
             return Some(format!(
                 "{place}: lines {first} and {number} are the same row of cell {}",
                 row.cell
