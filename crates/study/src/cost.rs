@@ -1,7 +1,7 @@
 //! What a cell costs, before anything is drawn: so that shards can be dealt evenly, and a progress bar knows what is left.
 //!
 //! The multiply-adds are counted. The time is a rough estimate, a sum of these counts, each times what it took on one core of a desktop of 2023: it is
-//! meant to compare cells with each other, and is within a factor of about four of the time of most.
+//! meant to compare cells with each other, and no promise of seconds.
 
 use crate::cell::{Cell, Master, Measure};
 use crate::measure::MOST_TRAININGS;
