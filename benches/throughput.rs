@@ -286,8 +286,8 @@ fn all(c: &mut Criterion) {
 fn short() -> Criterion {
     Criterion::default()
         .plotting_backend(PlottingBackend::Plotters)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(400))
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(200))
         .sample_size(20)
         .nresamples(2000)
 }
