@@ -10,7 +10,7 @@ use crate::paths;
 /// In f16 and bf16 the result is correctly rounded. In f32 it is within 0.6 ulp, in f64 within 1 ulp. In every other
 /// format, and under other rules than those of the native arithmetic, a value within 1 ulp of f64 is rounded once, so that its error is at
 /// most 0.5 ulp + 2^(p - 53) ulp at a precision of p bits; sigmoid and tanh are correctly rounded to nearest there too, and `rounded.rs` says how
-/// closely for other directions. Where the true function rises or falls, so do the values of f16, bf16 and f32 (`tests/order.rs`).
+/// closely for other directions. Where the true function rises or falls, so do the values of f16, bf16 and f32 (`tests/properties.rs`, `tests/order.rs`).
 ///
 /// NaN gives NaN; zeros keep their sign where f(0) = 0, but relu(-0) = +0. At ±∞ stand the limits, gelu(-∞) = silu(-∞) = -0.
 #[inline]
